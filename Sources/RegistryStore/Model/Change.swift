@@ -1,0 +1,48 @@
+/// One key's transition inside a revision.
+package struct Change: Sendable {
+    /// Why it happened; `.write` for puts.
+    package let kind: OperationKind
+    /// The entry before; nil when the key was absent.
+    package let previous: Entry?
+    /// The entry after; nil when the key is gone.
+    package let current: Entry?
+    /// False when only local numbers moved (an equal put): the DNS and replication have nothing to do.
+    package let contentChanged: Bool
+    /// Version of a removal (the tombstone's); equals `current.version` for writes.
+    package let version: Version
+
+    package init(kind: OperationKind, previous: Entry?, current: Entry?, contentChanged: Bool, version: Version) {
+        self.kind = kind
+        self.previous = previous
+        self.current = current
+        self.contentChanged = contentChanged
+        self.version = version
+    }
+
+    package var namespace: Namespace { (current ?? previous)?.namespace ?? .default }
+    package var key: [UInt8] { (current ?? previous)?.key ?? [] }
+}
+
+/// All changes of one atomic batch. Revisions are node-local, start at 1 and have no holes.
+package struct ChangeBatch: Sendable {
+    package let revision: Int64
+    package let changes: [Change]
+
+    package init(revision: Int64, changes: [Change]) {
+        self.revision = revision
+        self.changes = changes
+    }
+}
+
+/// What applying a batch did.
+package struct Receipt: Sendable {
+    /// Revision of the store after the batch. Unchanged when the batch wrote nothing.
+    package let revision: Int64
+    /// Changes in the order of the intents; a `renew` adds none.
+    package let changes: [Change]
+
+    package init(revision: Int64, changes: [Change]) {
+        self.revision = revision
+        self.changes = changes
+    }
+}
