@@ -80,7 +80,7 @@ package struct AnswerEngine: ~Copyable {
         counters.queries &+= 1
         guard parsed.disposition == .answer else { return unsafe reject(parsed, query, length, out, capacity) }
         let limit = transport == .tcp ? 65_535 : udpLimit(parsed)
-        guard parsed.qclass == .internet, !Self.isRefused(parsed.qtype) else {
+        guard parsed.qclass == .in, !Self.isRefused(parsed.qtype) else {
             return unsafe special(parsed, query, length, out, capacity, limit)
         }
         unsafe NameHash.fold(query + 12, parsed.nameLength, to: scratch.pointer)
@@ -345,7 +345,12 @@ package struct AnswerEngine: ~Copyable {
             return unsafe write(answer, parsed, query, out, capacity, limit, zone: zone)
         case .nxdomain(let zone):
             return unsafe negative(parsed, query, out, capacity, limit, zone: zone, rcode: .nxDomain)
-        case .forward: deferral = .forward
+        case .forward:
+            guard forwards else { return unsafe failure(.refused, .notAuthoritative, parsed, query, length, out, capacity) }
+            guard parsed.labelCount >= view.configuration.ndots else {
+                return unsafe failure(.servFail, nil, parsed, query, length, out, capacity, recursionAvailable: true)
+            }
+            deferral = .forward
         case .external(let missing): deferral = .external(missing)
         }
         return -1
@@ -389,11 +394,11 @@ package struct AnswerEngine: ~Copyable {
     private mutating func reject(
         _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int, _ out: UnsafeMutableRawPointer, _ capacity: Int
     ) -> Int {
-        guard let rcode = parsed.disposition.rcode else {
+        guard parsed.disposition != .drop else {
             counters.dropped &+= 1
             return 0
         }
-        return unsafe failure(rcode, nil, parsed, query, length, out, capacity)
+        return unsafe failure(parsed.disposition.rcode, nil, parsed, query, length, out, capacity)
     }
 
     /// Types and classes that are refused or answered specially.
@@ -402,7 +407,7 @@ package struct AnswerEngine: ~Copyable {
         _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int, _ out: UnsafeMutableRawPointer, _ capacity: Int,
         _ limit: Int
     ) -> Int {
-        if parsed.qclass == .chaos, parsed.qtype == .txt {
+        if parsed.qclass == .ch, parsed.qtype == .txt {
             unsafe NameHash.fold(query + 12, parsed.nameLength, to: scratch.pointer)
             let name = foldedName(parsed)
             if let answer = ChaosAnswers.answer(name, domain: view.configuration.domain.wire, version: version) {
@@ -410,7 +415,7 @@ package struct AnswerEngine: ~Copyable {
             }
         }
         let length = unsafe failure(.refused, .notSupported, parsed, query, length, out, capacity)
-        if length > 3 && parsed.qtype == .any && parsed.qclass == .internet {
+        if length > 3 && parsed.qtype == .any && parsed.qclass == .in {
             // SkyDNS refuses ANY with RD clear.
             let flags = unsafe out.load(fromByteOffset: 2, as: UInt8.self)
             unsafe out.storeBytes(of: flags & 0xFE, toByteOffset: 2, as: UInt8.self)
@@ -426,12 +431,12 @@ package struct AnswerEngine: ~Copyable {
     /// An answer that is only an RCODE.
     mutating func failure(
         _ rcode: RCODE, _ extended: ExtendedErrorCode?, _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int,
-        _ out: UnsafeMutableRawPointer, _ capacity: Int
+        _ out: UnsafeMutableRawPointer, _ capacity: Int, recursionAvailable: Bool = false
     ) -> Int {
         counters.count(rcode)
         let message = unsafe RawSpan(_unsafeStart: query, byteCount: length)
         var output = unsafe MutableRawSpan(_unsafeStart: out, byteCount: capacity)
         return ErrorResponse.write(
-            parsed, message: message, rcode: rcode, extendedError: extended, recursionAvailable: false, into: &output)
+            parsed, message: message, rcode: rcode, extendedError: extended, recursionAvailable: recursionAvailable, into: &output)
     }
 }
