@@ -1,4 +1,4 @@
-import NIOCore
+package import NIOCore
 
 /// Everything the DNS side of `regdns serve` is told.
 package struct DNSServerConfiguration: Sendable {

@@ -1,8 +1,8 @@
 import DNSWire
-import Logging
-import NIOCore
+package import Logging
+package import NIOCore
 import NIOPosix
-import RegistryStore
+package import RegistryStore
 import ServiceLifecycle
 import Synchronization
 
@@ -45,7 +45,8 @@ package final class DNSServerService: Service {
     /// Binds every address, UDP and TCP, and returns them with their real ports.
     package func bind() async throws -> [SocketAddress] {
         let deferred = DeferredAnswers(
-            view: view, engine: try makeEngine(), resolver: resolver, allowed: configuration.allowRecursion, clock: clock,
+            view: view, engine: try makeEngine(), resolver: resolver, allowed: configuration.allowRecursion,
+            clock: clock,
             udpPayloadMax: configuration.udpPayloadMax)
         let group = MultiThreadedEventLoopGroup.singleton
         let tcp = try await TCPServer(
@@ -87,7 +88,8 @@ package final class DNSServerService: Service {
     private func makeWorker(_ address: SocketAddress, _ deferred: DeferredAnswers) throws -> UDPWorker {
         do {
             return UDPWorker(
-                socket: try DatagramSocket(binding: address), engine: try makeEngine(), deferred: deferred, totals: totals,
+                socket: try DatagramSocket(binding: address), engine: try makeEngine(), deferred: deferred,
+                totals: totals,
                 clock: clock, logger: logger)
         } catch let error as SystemCallError {
             throw DNSServerError(flag: "--dns", value: Self.text(address), reason: "\(error)")

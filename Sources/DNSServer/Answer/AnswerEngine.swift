@@ -7,7 +7,7 @@ import RegistryStore
 /// output has `capacity` octets, at least 64 more than any `limit` the caller gives. Published answers are read only
 /// between `enter` and `leave`. Every length used for copying is checked against the room computed from `limit`.
 @safe
-package struct AnswerEngine: ~Copyable {
+struct AnswerEngine: ~Copyable {
     /// Why a question could not be answered at once.
     enum Deferral {
         case forward
@@ -84,7 +84,7 @@ package struct AnswerEngine: ~Copyable {
             return unsafe special(parsed, query, length, out, capacity, limit)
         }
         unsafe NameHash.fold(query + 12, parsed.nameLength, to: scratch.pointer)
-        if let stubs, stubs.isActive, unsafe stubs.covers(foldedName(parsed)) {
+        if let stubs, stubs.isActive, stubs.covers(foldedName(parsed)) {
             if parsed.stubLoop { return 0 }
             deferral = .stub
             return -1
@@ -124,7 +124,9 @@ package struct AnswerEngine: ~Copyable {
             if size == 0 { return nil }
             let first = scratch.load(offset &+ 1, as: UInt8.self)
             if first == UInt8(ascii: "_") || (size == 1 && first == UInt8(ascii: "*")) { return nil }
-            if size == 3 && first == UInt8(ascii: "a") && scratch.load(offset &+ 2, as: UInt16.self) == 0x796e { return nil }
+            if size == 3 && first == UInt8(ascii: "a") && scratch.load(offset &+ 2, as: UInt16.self) == 0x796e {
+                return nil
+            }
             offset &+= 1 &+ size
             let left = parsed.nameLength &- offset
             let name = unsafe UnsafeRawPointer(scratch.pointer + offset)
@@ -145,7 +147,9 @@ package struct AnswerEngine: ~Copyable {
             if size == 0 { return false }
             let first = scratch.load(offset &+ 1, as: UInt8.self)
             if first == UInt8(ascii: "*") || first == UInt8(ascii: "_") { return true }
-            if size == 3 && first == UInt8(ascii: "a") && scratch.load(offset &+ 2, as: UInt16.self) == 0x796e { return true }
+            if size == 3 && first == UInt8(ascii: "a") && scratch.load(offset &+ 2, as: UInt16.self) == 0x796e {
+                return true
+            }
             offset &+= 1 &+ size
         }
         return false
@@ -183,15 +187,15 @@ package struct AnswerEngine: ~Copyable {
                 bytes = answers > 0 ? (block.stride > 0 ? answers &* block.stride : block.end(answers &- 1)) : 0
             }
         }
-        let body = block.block.pointer
-        let source = unsafe UnsafeRawPointer(body + block.bodyOffset)
+        let source = unsafe UnsafeRawPointer(block.block.pointer + block.bodyOffset)
         var start = 0
         if flags & AnswerBlock.Flag.rotates != 0 && answers > 0 {
             start = Int(truncatingIfNeeded: nextRandom() % UInt64(block.answerCount))
             unsafe copyRotated(block, source, out + base, answers, start)
             let rest = bytes &- answers &* block.stride
             if rest > 0 {
-                unsafe (out + base + answers &* block.stride).copyMemory(from: source + block.answerBytes, byteCount: rest)
+                unsafe (out + base + answers &* block.stride).copyMemory(
+                    from: source + block.answerBytes, byteCount: rest)
             }
         } else if bytes > 0 {
             unsafe (out + base).copyMemory(from: source, byteCount: bytes)
@@ -199,7 +203,8 @@ package struct AnswerEngine: ~Copyable {
         unsafe writeTTLs(block, out + base, answers, start, keptAuthorities &+ additionals)
         let authoritative: UInt8 = flags & AnswerBlock.Flag.authoritative != 0 ? 4 : 0
         unsafe header(
-            out, query, rcode: UInt8(truncatingIfNeeded: block.rcode), bits: authoritative | (truncated ? 2 : 0), answers,
+            out, query, rcode: UInt8(truncatingIfNeeded: block.rcode), bits: authoritative | (truncated ? 2 : 0),
+            answers,
             keptAuthorities, additionals &+ (parsed.hasEDNS ? 1 : 0))
         if truncated { counters.truncated &+= 1 }
         counters.answered &+= 1
@@ -289,7 +294,8 @@ package struct AnswerEngine: ~Copyable {
             }
         }
         unsafe header(
-            out, query, rcode: UInt8(truncatingIfNeeded: rcode.rawValue), bits: 4, 0, fits ? 1 : 0, parsed.hasEDNS ? 1 : 0)
+            out, query, rcode: UInt8(truncatingIfNeeded: rcode.rawValue), bits: 4, 0, fits ? 1 : 0,
+            parsed.hasEDNS ? 1 : 0)
         if rcode == .nxDomain { counters.nxdomain &+= 1 } else { counters.nodata &+= 1 }
         return unsafe finish(parsed, out, base &+ (fits ? bytes : 0))
     }
@@ -334,7 +340,8 @@ package struct AnswerEngine: ~Copyable {
 
     @inline(never)
     private mutating func cold(
-        _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int, _ out: UnsafeMutableRawPointer, _ capacity: Int,
+        _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int, _ out: UnsafeMutableRawPointer,
+        _ capacity: Int,
         _ limit: Int
     ) -> Int {
         counters.composed &+= 1
@@ -346,7 +353,9 @@ package struct AnswerEngine: ~Copyable {
         case .nxdomain(let zone):
             return unsafe negative(parsed, query, out, capacity, limit, zone: zone, rcode: .nxDomain)
         case .forward:
-            guard forwards else { return unsafe failure(.refused, .notAuthoritative, parsed, query, length, out, capacity) }
+            guard forwards else {
+                return unsafe failure(.refused, .notAuthoritative, parsed, query, length, out, capacity)
+            }
             guard parsed.labelCount >= view.configuration.ndots else {
                 return unsafe failure(.servFail, nil, parsed, query, length, out, capacity, recursionAvailable: true)
             }
@@ -380,9 +389,12 @@ package struct AnswerEngine: ~Copyable {
         switch view.resolve(
             foldedName(parsed), parsed.qtype, now: now, unixSeconds: unixSeconds, externals: externals)
         {
-        case .published(let block, let zone): return unsafe write(block, parsed, query, out, capacity, limit, zone: zone)
-        case .composed(let answer, let zone): return unsafe write(answer, parsed, query, out, capacity, limit, zone: zone)
-        case .nxdomain(let zone): return unsafe negative(parsed, query, out, capacity, limit, zone: zone, rcode: .nxDomain)
+        case .published(let block, let zone):
+            return unsafe write(block, parsed, query, out, capacity, limit, zone: zone)
+        case .composed(let answer, let zone):
+            return unsafe write(answer, parsed, query, out, capacity, limit, zone: zone)
+        case .nxdomain(let zone):
+            return unsafe negative(parsed, query, out, capacity, limit, zone: zone, rcode: .nxDomain)
         case .external(let missing): deferral = .external(missing)
         case .forward: deferral = .forward
         }
@@ -404,7 +416,8 @@ package struct AnswerEngine: ~Copyable {
     /// Types and classes that are refused or answered specially.
     @inline(never)
     private mutating func special(
-        _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int, _ out: UnsafeMutableRawPointer, _ capacity: Int,
+        _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int, _ out: UnsafeMutableRawPointer,
+        _ capacity: Int,
         _ limit: Int
     ) -> Int {
         if parsed.qclass == .ch, parsed.qtype == .txt {
@@ -437,6 +450,7 @@ package struct AnswerEngine: ~Copyable {
         let message = unsafe RawSpan(_unsafeStart: query, byteCount: length)
         var output = unsafe MutableRawSpan(_unsafeStart: out, byteCount: capacity)
         return ErrorResponse.write(
-            parsed, message: message, rcode: rcode, extendedError: extended, recursionAvailable: recursionAvailable, into: &output)
+            parsed, message: message, rcode: rcode, extendedError: extended, recursionAvailable: recursionAvailable,
+            into: &output)
     }
 }

@@ -13,8 +13,11 @@ extension ViewState {
         if let referral = referral(from: found ?? encloser, &lookup) { return referral }
         if let local = configuration.local, name == localAlias { return resolveLocal(local.wire, &lookup) }
         let hasZoneData = found.map { tree.zoneData[$0] != nil } ?? false
-        if !hasZoneData, let pattern = WildcardPattern(name) { return resolveWildcard(pattern, zone: Int(zone), &lookup) }
-        if let service = VirtualName(name, domain: zones.zones[Int(zone)].isDomain ? zones.zones[Int(zone)].apex : nil) {
+        if !hasZoneData, let pattern = WildcardPattern(name) {
+            return resolveWildcard(pattern, zone: Int(zone), &lookup)
+        }
+        if let service = VirtualName(name, domain: zones.zones[Int(zone)].isDomain ? zones.zones[Int(zone)].apex : nil)
+        {
             return resolveVirtual(service, found: found, zone: Int(zone), &lookup)
         }
         if let found { return resolve(at: found, owner: name, publishAt: found, &lookup) }
@@ -49,7 +52,9 @@ extension ViewState {
             guard let glue = tree.index(of: WireName.folded(rdata)), let data = tree.zoneData[glue] else { continue }
             for type in [RRType.a, .aaaa] {
                 guard let rrset = data.rrsets[type] else { continue }
-                sections.additionals += rrset.rdata.map { .init(owner: rdata, type: type, ttl: rrset.ttl, data: .bytes($0)) }
+                sections.additionals += rrset.rdata.map {
+                    .init(owner: rdata, type: type, ttl: rrset.ttl, data: .bytes($0))
+                }
             }
         }
         var answer = compose(sections, &lookup, capsTTL: false)
@@ -156,7 +161,11 @@ extension ViewState {
                 let target = WireName.make(text: text)
             else { continue }
             let member = Member(entry: entry, registration: registration, name: owner)
-            return [.init(owner: owner, type: .cname, ttl: ttl(of: member), deadlineSlot: entry.deadlineSlot, data: .name(target))]
+            return [
+                .init(
+                    owner: owner, type: .cname, ttl: ttl(of: member), deadlineSlot: entry.deadlineSlot,
+                    data: .name(target))
+            ]
         }
         return []
     }

@@ -61,7 +61,8 @@ final class DeferredAnswers: Sendable {
     private let continuation: AsyncStream<DeferredQuery>.Continuation
 
     init(
-        view: DNSView, engine: EngineBox, resolver: any DeferredResolver, allowed: [ClientNetwork], clock: RegistryClock,
+        view: DNSView, engine: EngineBox, resolver: any DeferredResolver, allowed: [ClientNetwork],
+        clock: RegistryClock,
         udpPayloadMax: Int
     ) {
         self.view = view
@@ -114,7 +115,9 @@ final class DeferredAnswers: Sendable {
             }
             return failure(.servFail, nil, query)
         case .forward:
-            guard allowed.contains(where: { $0.contains(query.client) }) else { return failure(.refused, .prohibited, query) }
+            guard allowed.contains(where: { $0.contains(query.client) }) else {
+                return failure(.refused, .prohibited, query)
+            }
             return await resolver.forward(query.bytes, limit: limit(query), overTCP: query.transport == .tcp)
         case .external(let questions): return await compose(query, questions)
         }
@@ -132,7 +135,9 @@ final class DeferredAnswers: Sendable {
             }
             known.merge(answers) { $1 }
             // Targets beyond the bound count as failed, so that the answer ends.
-            for question in asked where known[question] == nil { known[question] = ExternalAnswer(succeeded: false, records: []) }
+            for question in asked where known[question] == nil {
+                known[question] = ExternalAnswer(succeeded: false, records: [])
+            }
             let (answer, more) = second(query, known)
             guard let more else { return answer }
             missing = more
@@ -144,32 +149,22 @@ final class DeferredAnswers: Sendable {
     private func second(
         _ query: DeferredQuery, _ known: [ExternalQuestion: ExternalAnswer]
     ) -> ([UInt8], Set<ExternalQuestion>?) {
-        let capacity = query.transport == .tcp ? 65_535 + 128 : DatagramSocket.sendSize
-        let padded = query.bytes + [UInt8](repeating: 0, count: 64)
         var missing: Set<ExternalQuestion>?
         let now = clock.monotonicMilliseconds()
         let seconds = clock.unixMilliseconds() / 1000
         let answer = engine.withLock { engine in
-            [UInt8](unsafeUninitializedCapacity: capacity) { out, count in
-                engine.value.enter(now: now, unixSeconds: seconds)
-                defer { engine.value.leave() }
-                // SAFETY: `padded` has 64 octets of slack, `out` the capacity given.
-                let length = unsafe padded.withUnsafeBytes { bytes in
-                    guard let base = unsafe bytes.baseAddress, let target = unsafe out.baseAddress else { return 0 }
-                    return unsafe engine.value.answer(
-                        base, length: query.bytes.count, externals: known, out: UnsafeMutableRawPointer(target),
-                        capacity: capacity, transport: query.transport)
-                }
-                if length < 0, case .external(let more) = engine.value.deferral { missing = more }
-                count = max(0, length)
-            }
+            engine.value.enter(now: now, unixSeconds: seconds)
+            defer { engine.value.leave() }
+            let length = engine.answer(query.bytes, externals: known, transport: query.transport)
+            if length < 0, case .external(let more) = engine.value.deferral { missing = more }
+            return engine.answerBytes(length)
         }
         return (answer, missing)
     }
 
     private func parsed(_ query: DeferredQuery) -> ParsedQuery {
         let padded = query.bytes + [UInt8](repeating: 0, count: 16)
-        return QueryParser.parse(padded.span.bytes, length: query.bytes.count)
+        return unsafe QueryParser.parse(padded.span.bytes, length: query.bytes.count)
     }
 
     private func limit(_ query: DeferredQuery) -> Int {
@@ -189,8 +184,9 @@ final class DeferredAnswers: Sendable {
         let parsed = parsed(query)
         let bytes = query.bytes
         var span = out.mutableSpan
-        var output = span.mutableBytes
-        let length = ErrorResponse.write(
+        // SAFETY: octets of arrays, of which every pattern is valid.
+        var output = unsafe span.mutableBytes
+        let length = unsafe ErrorResponse.write(
             parsed, message: bytes.span.bytes, rcode: rcode, extendedError: extended,
             recursionAvailable: view.configuration.forwards, into: &output)
         return Array(out.prefix(length))

@@ -7,7 +7,7 @@ package struct SystemCallError: Error, CustomStringConvertible, Sendable {
     package let call: String
     package let code: Int32
 
-    package var description: String { "\(call): \(String(cString: strerror(code)))" }
+    package var description: String { unsafe "\(call): \(String(cString: strerror(code)))" }
 }
 
 /// A UDP socket of one thread, with its batch of buffers.
@@ -45,7 +45,9 @@ final class DatagramSocket: @unchecked Sendable {
         // A thread looks at its stop flag so often.
         var timeout = timeval(tv_sec: 0, tv_usec: 200_000)
         _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
-        guard let batch = unsafe cdatagram_create(descriptor, Int32(Self.count), Int32(Self.receiveSize), Int32(Self.sendSize))
+        guard
+            let batch = unsafe cdatagram_create(
+                descriptor, Int32(Self.count), Int32(Self.receiveSize), Int32(Self.sendSize))
         else {
             Glibc.close(descriptor)
             throw SystemCallError(call: "malloc", code: ENOMEM)
@@ -60,13 +62,13 @@ final class DatagramSocket: @unchecked Sendable {
 
     /// Binds and returns a UDP socket; not shared: fails when anybody has the port.
     static func bind(_ address: SocketAddress, sharesPort: Bool) throws(SystemCallError) -> Int32 {
-        let descriptor = socket(address.family, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        let descriptor = socket(address.family, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw SystemCallError(call: "socket", code: errno) }
         var one: Int32 = 1
         var zero: Int32 = 0
         if sharesPort { _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &one, socklen_t(4)) }
         if address.family == AF_INET6 {
-            _ = unsafe setsockopt(descriptor, Int32(IPPROTO_IPV6.rawValue), IPV6_V6ONLY, &zero, socklen_t(4))
+            _ = unsafe setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &zero, socklen_t(4))
         }
         let result = unsafe address.withSockAddr { pointer, size in
             unsafe Glibc.bind(descriptor, pointer, socklen_t(size))
@@ -84,10 +86,14 @@ final class DatagramSocket: @unchecked Sendable {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let result = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe getsockname(descriptor, $0, &length) }
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe getsockname(descriptor, $0, &length)
+            }
         }
         guard result == 0 else { return 0 }
-        return unsafe withUnsafeBytes(of: &storage) { Int(UInt16(bigEndian: $0.loadUnaligned(fromByteOffset: 2, as: UInt16.self))) }
+        return unsafe withUnsafeBytes(of: &storage) { bytes in
+            unsafe Int(UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: 2, as: UInt16.self)))
+        }
     }
 
     static func close(_ descriptor: Int32) { Glibc.close(descriptor) }
@@ -121,7 +127,8 @@ final class DatagramSocket: @unchecked Sendable {
     @inline(__always)
     func stage(_ slot: Int, answering received: Int, length: Int) {
         unsafe cdatagram_stage(
-            batch, Int32(truncatingIfNeeded: slot), Int32(truncatingIfNeeded: received), Int32(truncatingIfNeeded: length))
+            batch, Int32(truncatingIfNeeded: slot), Int32(truncatingIfNeeded: received),
+            Int32(truncatingIfNeeded: length))
     }
 
     /// Sends the staged slots; how many the kernel refused.
@@ -153,7 +160,8 @@ final class DatagramSocket: @unchecked Sendable {
                 unsafe withUnsafePointer(to: peer) { peer in
                     unsafe withUnsafePointer(to: local) { local in
                         unsafe cdatagram_send_one(
-                            socket.descriptor, buffer.baseAddress, Int32(buffer.count), peer, peerLength, local, interface) == 0
+                            socket.descriptor, buffer.baseAddress, Int32(buffer.count), peer, peerLength, local,
+                            interface) == 0
                     }
                 }
             }
@@ -177,8 +185,8 @@ package struct ClientAddress: Hashable, Sendable {
     init(_ storage: sockaddr_storage) {
         let octets: [UInt8] = unsafe withUnsafeBytes(of: storage) { bytes in
             switch Int32(storage.ss_family) {
-            case AF_INET: Array(bytes[4..<8])
-            case AF_INET6: Array(bytes[8..<24])
+            case AF_INET: unsafe Array(bytes[4..<8])
+            case AF_INET6: unsafe Array(bytes[8..<24])
             default: []
             }
         }
@@ -187,8 +195,8 @@ package struct ClientAddress: Hashable, Sendable {
 
     init(_ address: SocketAddress?) {
         switch address {
-        case .v4(let v4): self.init(octets: unsafe withUnsafeBytes(of: v4.address.sin_addr) { Array($0) })
-        case .v6(let v6): self.init(octets: unsafe withUnsafeBytes(of: v6.address.sin6_addr) { Array($0) })
+        case .v4(let v4): self.init(octets: unsafe withUnsafeBytes(of: v4.address.sin_addr) { unsafe Array($0) })
+        case .v6(let v6): self.init(octets: unsafe withUnsafeBytes(of: v6.address.sin6_addr) { unsafe Array($0) })
         default: self.init(octets: [])
         }
     }

@@ -1,11 +1,8 @@
 import NIOCore
 import RegistryStore
+import Synchronization
 
-/// One TCP client: splits the stream into messages, answers whole reads with one write.
-///
-/// SAFETY: runs on its event loop only, as the engine and its scratch do; the scratch holds 65,535 octets and 128 of
-/// slack; a query is copied with 64 octets of slack before it is parsed.
-@safe
+/// One TCP client: splits the stream into messages, answers whole reads with one write. On its event loop only.
 final class TCPConnection: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -100,30 +97,23 @@ final class TCPConnection: ChannelInboundHandler {
     }
 
     private func answer(_ query: ByteBuffer, into answers: inout ByteBuffer, _ context: ChannelHandlerContext) {
-        let length = query.readableBytes
-        var padded = query.getBytes(at: query.readerIndex, length: length) ?? []
-        padded.append(contentsOf: repeatElement(0, count: 64))
-        // SAFETY: `padded` has 64 octets of slack; the scratch has the capacity given.
-        let result = unsafe padded.withUnsafeBytes { bytes in
-            guard let base = unsafe bytes.baseAddress else { return 0 }
-            return unsafe engine.value.answer(
-                base, length: length, out: engine.scratch.pointer, capacity: EngineBox.scratchSize, transport: .tcp)
-        }
+        let bytes = query.getBytes(at: query.readerIndex, length: query.readableBytes) ?? []
+        let result = engine.answer(bytes, transport: .tcp)
         if result > 0 {
             answers.writeInteger(UInt16(truncatingIfNeeded: result))
-            unsafe answers.writeBytes(UnsafeRawBufferPointer(start: engine.scratch.pointer, count: result))
+            unsafe engine.withAnswer(result) { answer in _ = unsafe answers.writeBytes(answer) }
             return
         }
         guard result < 0, let deferral = engine.value.deferral else { return }
         underWay += 1
-        padded.removeLast(64)
         let loop = context.eventLoop
-        let bound = NIOLoopBound((self, context), eventLoop: loop)
+        let connection = NIOLoopBound(self, eventLoop: loop)
+        let place = NIOLoopBound(context, eventLoop: loop)
         let deliver: @Sendable ([UInt8]) -> Void = { bytes in
-            loop.execute { bound.value.0.deliver(bytes, bound.value.1) }
+            loop.execute { connection.value.deliver(bytes, place.value) }
         }
         deferred.submit(
-            DeferredQuery(bytes: padded, deferral: deferral, transport: .tcp, path: .tcp(client, deliver)))
+            DeferredQuery(bytes: bytes, deferral: deferral, transport: .tcp, path: .tcp(client, deliver)))
     }
 
     /// An answer that came later; empty when none is given.
@@ -143,13 +133,16 @@ final class TCPConnection: ChannelInboundHandler {
         let wanted = context.channel.isWritable && underWay < limits.deferred
         guard wanted != isReading else { return }
         isReading = wanted
-        context.channel.setOption(.autoRead, value: wanted).whenFailure { _ in context.close(promise: nil) }
+        let channel = context.channel
+        channel.setOption(.autoRead, value: wanted).whenFailure { _ in channel.close(promise: nil) }
     }
 
     private func closeWhenDone(_ context: ChannelHandlerContext) {
         guard inputClosed, underWay == 0 else { return }
         // Whole messages that are left wait for the client to read; a part of one never becomes whole.
-        if let length = pending.getInteger(at: pending.readerIndex, as: UInt16.self), pending.readableBytes >= 2 + Int(length) {
+        if let length = pending.getInteger(at: pending.readerIndex, as: UInt16.self),
+            pending.readableBytes >= 2 + Int(length)
+        {
             return
         }
         context.close(mode: .output, promise: nil)
@@ -157,10 +150,11 @@ final class TCPConnection: ChannelInboundHandler {
 
     private func restartDeadline(_ context: ChannelHandlerContext) {
         deadline?.cancel()
-        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        let channel = context.channel
+        let counters = counters
         deadline = context.eventLoop.scheduleTask(in: limits.idle) {
-            bound.value.0.counters.timedOut.add(1, ordering: .relaxed)
-            bound.value.1.close(promise: nil)
+            counters.timedOut.add(1, ordering: .relaxed)
+            channel.close(promise: nil)
         }
     }
 }

@@ -1,5 +1,5 @@
 import Logging
-import NIOCore
+package import NIOCore
 import NIOPosix
 import RegistryStore
 import Synchronization
@@ -46,7 +46,8 @@ final class TCPServer: Sendable {
         self.limits = limits
         var engines: [ObjectIdentifier: NIOLoopBound<EngineBox>] = [:]
         for loop in group.makeIterator() {
-            engines[ObjectIdentifier(loop)] = try await loop.submit { NIOLoopBound(try makeEngine(), eventLoop: loop) }.get()
+            engines[ObjectIdentifier(loop)] = try await loop.submit { NIOLoopBound(try makeEngine(), eventLoop: loop) }
+                .get()
         }
         self.engines = engines
     }

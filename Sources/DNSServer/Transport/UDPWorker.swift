@@ -19,7 +19,8 @@ final class UDPWorker: @unchecked Sendable {
     private let finished = Atomic<Bool>(false)
 
     init(
-        socket: DatagramSocket, engine: EngineBox, deferred: DeferredAnswers, totals: EngineTotals, clock: RegistryClock,
+        socket: DatagramSocket, engine: EngineBox, deferred: DeferredAnswers, totals: EngineTotals,
+        clock: RegistryClock,
         logger: Logger
     ) {
         self.socket = socket
@@ -45,7 +46,7 @@ final class UDPWorker: @unchecked Sendable {
             unsafe Unmanaged<UDPWorker>.fromOpaque(context).release()
             throw SystemCallError(call: "pthread_create", code: result)
         }
-        unsafe pthread_detach(thread)
+        pthread_detach(thread)
     }
 
     fileprivate func run() {
@@ -67,14 +68,16 @@ final class UDPWorker: @unchecked Sendable {
         for slot in 0..<count {
             let (bytes, length) = unsafe socket.received(slot)
             let result = unsafe engine.value.answer(
-                bytes, length: length, out: socket.sendBytes(staged), capacity: DatagramSocket.sendSize, transport: .udp)
+                bytes, length: length, out: socket.sendBytes(staged), capacity: DatagramSocket.sendSize, transport: .udp
+            )
             if result > 0 {
                 socket.stage(staged, answering: slot, length: result)
                 staged &+= 1
             } else if result < 0, let deferral = engine.value.deferral {
                 let query = unsafe [UInt8](UnsafeRawBufferPointer(start: bytes, count: length))
                 deferred.submit(
-                    DeferredQuery(bytes: query, deferral: deferral, transport: .udp, path: .udp(socket.returnPath(slot))))
+                    DeferredQuery(
+                        bytes: query, deferral: deferral, transport: .udp, path: .udp(socket.returnPath(slot))))
             }
         }
         engine.value.leave()
@@ -83,26 +86,6 @@ final class UDPWorker: @unchecked Sendable {
             if refused > 0 { engine.value.counters.unsent &+= UInt64(refused) }
         }
         engine.flush(to: totals)
-    }
-}
-
-/// An engine as an object, for the threads and event loops that own one each.
-///
-/// SAFETY: used by its owner only; `Sendable` because it is handed over once, before its owner starts.
-@safe
-final class EngineBox: @unchecked Sendable {
-    /// The longest message and the slack that the engine wants.
-    static let scratchSize = 65_535 + 128
-
-    var value: AnswerEngine
-    /// Output of the engine where the transport has no buffer of its own.
-    private(set) lazy var scratch = RawBlock.allocate(Self.scratchSize)
-
-    init(_ value: consuming AnswerEngine) { self.value = value }
-
-    func flush(to totals: EngineTotals) {
-        totals.add(value.counters)
-        value.counters = EngineCounters()
     }
 }
 

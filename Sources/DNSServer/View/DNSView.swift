@@ -1,5 +1,5 @@
-import DNSWire
-import RegistryStore
+package import DNSWire
+package import RegistryStore
 import Synchronization
 
 /// What the DNS answers from: built from the registry's changes and zone files, read by the DNS threads without locks.
@@ -54,7 +54,9 @@ package final class DNSView: RegistryObserver, Sendable {
         state.withLock { state in
             for zone in zones {
                 for rrset in zone.rrsets where rrset.type == .cname {
-                    if let index = state.tree.index(of: rrset.owner.wire), !state.tree[index].leaf.isEmpty { return rrset.owner }
+                    if let index = state.tree.index(of: rrset.owner.wire), !state.tree[index].leaf.isEmpty {
+                        return rrset.owner
+                    }
                 }
             }
             return nil

@@ -1,5 +1,5 @@
-import DNSWire
-import RegistryStore
+package import DNSWire
+package import RegistryStore
 import Synchronization
 
 /// Which names belong to stub zones: the keys below `stub.dns.<domain>`, followed as the registry changes.
@@ -20,7 +20,9 @@ package final class StubMatcher: RegistryObserver, Sendable {
     private let active = Atomic<Bool>(false)
 
     package init?(domain: OwnerName, layout: KeyLayout) {
-        guard let base = WireName.make(labels: [Array("stub".utf8), Array("dns".utf8)], under: domain.wire) else { return nil }
+        guard let base = WireName.make(labels: [Array("stub".utf8), Array("dns".utf8)], under: domain.wire) else {
+            return nil
+        }
         self.base = base
         names = EntryNames(layout: layout, domain: domain.wire)
     }

@@ -11,10 +11,13 @@ struct NegativeTemplate {
 
     /// Names are in wire form; a `serial` of nil means the hour (SkyDNS).
     static func make(
-        apex: [UInt8], mname: [UInt8], rname: [UInt8], serial: UInt32?, timers: (UInt32, UInt32, UInt32, UInt32), ttl: UInt32
+        apex: [UInt8], mname: [UInt8], rname: [UInt8], serial: UInt32?, timers: (UInt32, UInt32, UInt32, UInt32),
+        ttl: UInt32
     ) -> NegativeTemplate {
         var body: [UInt8] = [0xC0, 0, 0, 6, 0, 1]
-        func put32(_ value: UInt32) { for shift in [24, 16, 8, 0] { body.append(UInt8(truncatingIfNeeded: value >> shift)) } }
+        func put32(_ value: UInt32) {
+            for shift in [24, 16, 8, 0] { body.append(UInt8(truncatingIfNeeded: value >> shift)) }
+        }
         put32(ttl)
         body += [0, 0]
         let start = body.count
