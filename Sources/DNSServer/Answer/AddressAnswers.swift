@@ -73,12 +73,12 @@ extension ViewState {
     ) -> [PlainRecord] {
         var records: [PlainRecord] = []
         if let data = tree.zoneData[index], !data.isDelegation {
-            if let alias = data.rrsets[.cname], let target = alias.rdata.first, !types.contains(.cname) {
+            if let alias = data[.cname], let target = alias.rdata.first, !types.contains(.cname) {
                 let record = PlainRecord(owner: owner, type: .cname, ttl: alias.ttl, data: .name(target))
                 return chase(record, target: target, types: types, chain: chain, keepsDangling: true, &lookup)
             }
             for type in types.sorted(by: { $0.rawValue < $1.rawValue }) {
-                guard let rrset = data.rrsets[type] else { continue }
+                guard let rrset = data[type] else { continue }
                 records += rrset.rdata.map {
                     .init(owner: owner, type: type, ttl: rrset.ttl, data: PlainRecord.data(type, $0))
                 }

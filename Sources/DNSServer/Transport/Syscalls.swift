@@ -194,11 +194,15 @@ package struct ClientAddress: Hashable, Sendable {
     }
 
     init(_ address: SocketAddress?) {
-        switch address {
-        case .v4(let v4): self.init(octets: unsafe withUnsafeBytes(of: v4.address.sin_addr) { unsafe Array($0) })
-        case .v6(let v6): self.init(octets: unsafe withUnsafeBytes(of: v6.address.sin6_addr) { unsafe Array($0) })
-        default: self.init(octets: [])
+        guard let address, address.protocol != .unix else {
+            self.init(octets: [])
+            return
         }
+        self.init(
+            octets: unsafe address.withSockAddr { pointer, size in
+                let bytes = unsafe UnsafeRawBufferPointer(start: pointer, count: size)
+                return unsafe address.family == AF_INET6 ? Array(bytes[8..<24]) : Array(bytes[4..<8])
+            })
     }
 }
 

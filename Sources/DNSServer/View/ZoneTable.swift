@@ -61,6 +61,8 @@ struct NegativeTemplate {
 @safe
 final class ZoneTable: @unchecked Sendable {
     struct Zone: Sendable {
+        /// False for a zone that is gone: its number is not given to another one while readers may know it.
+        var isLive = true
         let apex: [UInt8]
         let mname: [UInt8]
         let rname: [UInt8]
@@ -106,10 +108,22 @@ final class ZoneTable: @unchecked Sendable {
 
 /// What zone files store at one name.
 struct ZoneNode {
-    /// Index of the zone whose apex this name is; nil below apexes.
+    struct Set {
+        let type: RRType
+        let ttl: UInt32
+        /// Uncompressed RDATA of every record.
+        let rdata: [[UInt8]]
+    }
+
+    /// Number of the zone whose apex this name is; nil below apexes.
     var apexOf: Int16?
-    /// RRsets by type: TTL and uncompressed RDATA.
-    var rrsets: [RRType: (ttl: UInt32, rdata: [[UInt8]])] = [:]
+    /// A name has few types: a list is smaller and quicker than a dictionary.
+    private var sets: [Set] = []
+
+    subscript(type: RRType) -> Set? { sets.first { $0.type == type } }
+
+    mutating func insert(_ set: Set) { sets.append(set) }
+
     /// NS records below an apex: another server answers from here on.
-    var isDelegation: Bool { apexOf == nil && rrsets[.ns] != nil }
+    var isDelegation: Bool { apexOf == nil && self[.ns] != nil }
 }
