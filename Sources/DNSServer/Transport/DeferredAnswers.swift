@@ -176,7 +176,7 @@ final class DeferredAnswers: Sendable {
     private func questionName(_ query: DeferredQuery) -> [UInt8]? {
         let parsed = parsed(query)
         guard parsed.nameLength > 0, 12 + parsed.nameLength <= query.bytes.count else { return nil }
-        return WireName.folded(Array(query.bytes[12..<(12 + parsed.nameLength)]))
+        return TreeName.folded(Array(query.bytes[12..<(12 + parsed.nameLength)]))
     }
 
     private func failure(_ rcode: RCODE, _ extended: ExtendedErrorCode?, _ query: DeferredQuery) -> [UInt8] {

@@ -20,7 +20,7 @@ package final class StubMatcher: RegistryObserver, Sendable {
     private let active = Atomic<Bool>(false)
 
     package init?(domain: OwnerName, layout: KeyLayout) {
-        guard let base = WireName.make(labels: [Array("stub".utf8), Array("dns".utf8)], under: domain.wire) else {
+        guard let base = TreeName.make(labels: [Array("stub".utf8), Array("dns".utf8)], under: domain.wire) else {
             return nil
         }
         self.base = base
@@ -52,12 +52,12 @@ package final class StubMatcher: RegistryObserver, Sendable {
 
     /// The zone a key serves: its name without the first label and without `stub.dns.<domain>`.
     private func zone(ofKey key: [UInt8]) -> [UInt8]? {
-        guard let labels = names.layout.ownerLabels(ofKey: key), let name = WireName.make(labels: labels),
-            WireName.isSubdomain(name, of: base)
+        guard let labels = names.layout.ownerLabels(ofKey: key), let name = TreeName.make(labels: labels),
+            TreeName.isSubdomain(name, of: base)
         else { return nil }
-        let count = WireName.labelCount(name) - WireName.labelCount(base)
+        let count = TreeName.labelCount(name) - TreeName.labelCount(base)
         guard count >= 2 else { return nil }
-        return WireName.make(labels: labels[1..<count].map { $0 }).map(WireName.folded)
+        return TreeName.make(labels: labels[1..<count].map { $0 }).map(TreeName.folded)
     }
 
     /// Whether a folded name is in a stub zone.
@@ -71,7 +71,7 @@ package final class StubMatcher: RegistryObserver, Sendable {
                 if let servers = zones[at] {
                     return servers.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map(\.value)
                 }
-                rest = WireName.parent(of: at)
+                rest = TreeName.parent(of: at)
             }
             return nil
         }
