@@ -5,11 +5,12 @@ import Synchronization
 @testable import DNSServer
 
 /// A registry with a view and one engine, on a clock that the test moves.
+///
+/// SAFETY: registry, view and time are thread-safe; the engine is used by one task (`anotherReader` for more).
 final class ViewHarness: @unchecked Sendable {
     let registry: Registry
     let view: DNSView
     let engine: EngineBox
-    private let now: Mutex<Int64>
 
     init(domain: String = "skydns.local", _ change: (inout ViewConfiguration) -> Void = { _ in }) throws {
         let time = Time()
@@ -28,9 +29,22 @@ final class ViewHarness: @unchecked Sendable {
                 view: view, deadlines: registry.deadlines, stubs: nil, udpPayloadMax: 1232, version: "test")
         else { throw HarnessError.noReader }
         self.engine = EngineBox(engine)
-        now = Mutex(0)
         self.time = time
     }
+
+    private init(sharing other: ViewHarness) throws {
+        registry = other.registry
+        view = other.view
+        time = other.time
+        guard
+            let engine = AnswerEngine(
+                view: view, deadlines: registry.deadlines, stubs: nil, udpPayloadMax: 1232, version: "test")
+        else { throw HarnessError.noReader }
+        self.engine = EngineBox(engine)
+    }
+
+    /// The same registry and view, read by another engine: one per task.
+    func anotherReader() throws -> ViewHarness { try ViewHarness(sharing: self) }
 
     enum HarnessError: Error { case noReader, silence, deferred }
 
