@@ -1,0 +1,161 @@
+import DNSWire
+import RegistryStore
+
+/// Everything the view's lock protects: the tree, the zones, the reverse index.
+struct ViewState {
+    var tree: ViewTree
+    var zones: ZoneTable
+    let configuration: ViewConfiguration
+    let names: EntryNames
+    /// Registrations of the dialects by their address.
+    var reverse: [ServiceHost: ViewTree.Leaf] = [:]
+    /// Counts changes the DNS can see; answers that depend on several names carry it.
+    var changes: UInt64 = 0
+
+    init(configuration: ViewConfiguration, layout: KeyLayout, table: NameTable, epochs: Epochs) {
+        self.configuration = configuration
+        tree = ViewTree(table: table, epochs: epochs)
+        names = EntryNames(layout: layout, domain: configuration.domain.wire)
+        zones = ZoneTable(zones: [])
+        setZones([])
+    }
+
+    // MARK: changes of the registry
+
+    /// Applies one change. Whether the DNS sees a difference.
+    mutating func apply(_ change: Change) -> Bool {
+        guard change.contentChanged || change.current == nil || change.previous == nil else {
+            return replaceEqual(change)
+        }
+        var visible = false
+        if let previous = change.previous {
+            for name in names.names(of: previous) {
+                tree.remove(key: previous.key, at: name)
+                visible = true
+            }
+            if let address = names.reverseAddress(of: previous) {
+                if var leaf = reverse.removeValue(forKey: address) {
+                    _ = leaf.remove(key: previous.key)
+                    if !leaf.isEmpty { reverse[address] = leaf }
+                }
+                visible = true
+            }
+        }
+        if let current = change.current {
+            for name in names.names(of: current) {
+                tree.insert(current, at: name)
+                visible = true
+            }
+            if let address = names.reverseAddress(of: current) {
+                reverse[address, default: .none].insert(current)
+                visible = true
+            }
+        }
+        return visible
+    }
+
+    /// An equal put: the entry object is another one, what the DNS says is the same unless the lease is.
+    private mutating func replaceEqual(_ change: Change) -> Bool {
+        guard let previous = change.previous, let current = change.current else { return false }
+        let sameLease = previous.deadlineSlot == current.deadlineSlot
+        for name in names.names(of: current) { tree.replace(previous, by: current, at: name, keepsAnswers: sameLease) }
+        if let address = names.reverseAddress(of: current), var leaf = reverse.removeValue(forKey: address) {
+            _ = leaf.remove(key: previous.key)
+            leaf.insert(current)
+            reverse[address] = leaf
+        }
+        return !sameLease
+    }
+
+    // MARK: names and zones
+
+    /// The zone a folded name belongs to: that of its closest existing ancestor.
+    func zone(of name: [UInt8]) -> Int? {
+        let zone = tree[closestEncloser(name)].published.zone
+        return zone >= 0 ? Int(zone) : nil
+    }
+
+    /// The longest existing name that is `name` or above it; the root at least.
+    func closestEncloser(_ name: [UInt8]) -> ViewTree.Index {
+        var rest = name
+        while true {
+            if let found = tree.index(of: rest) { return found }
+            guard let up = WireName.parent(of: rest) else { return ViewTree.root }
+            rest = up
+        }
+    }
+
+    /// Where the records of a name come from: the name itself, or the zone-file wildcard that covers it (RFC 4592).
+    func place(of name: [UInt8]) -> ViewTree.Index? {
+        if let found = tree.index(of: name) { return found }
+        return coveringWildcard(name)
+    }
+
+    func coveringWildcard(_ name: [UInt8]) -> ViewTree.Index? {
+        let encloser = closestEncloser(name)
+        guard tree[encloser].published.zone >= 0 else { return nil }
+        var wildcard: [UInt8] = [1, UInt8(ascii: "*")]
+        wildcard.append(contentsOf: tree.name(of: encloser))
+        guard let index = tree.index(of: wildcard), tree.zoneData[index] != nil else { return nil }
+        return index
+    }
+
+    /// Replaces all zone files by these and recomputes which name belongs to which zone.
+    mutating func setZones(_ loaded: [Zone]) {
+        for index in tree.zoneData.keys.sorted() {
+            tree.zoneData[index] = nil
+            tree.touch(index)
+            tree.prune(index)
+        }
+        var table: [ZoneTable.Zone] = []
+        let domain = configuration.domain.wire
+        if !loaded.contains(where: { $0.origin.wire == domain }) { table.append(domainZone) }
+        for zone in loaded { table.append(Self.tableZone(zone, isDomain: zone.origin.wire == domain)) }
+        // Longer apexes last: each marks its subtree over what the shorter ones marked.
+        table.sort { $0.apex.count < $1.apex.count }
+        for (number, zone) in table.enumerated() {
+            let index = tree.ensure(zone.apex)
+            tree.zoneData[index, default: ZoneNode()].apexOf = Int16(number)
+        }
+        for zone in loaded {
+            for rrset in zone.rrsets {
+                let index = tree.ensure(rrset.owner.wire)
+                tree.zoneData[index, default: ZoneNode()].rrsets[rrset.type] = (rrset.ttl, rrset.rdata)
+            }
+        }
+        markZones(table)
+        zones = ZoneTable(zones: table)
+        changes &+= 1
+        tree.reclaim()
+    }
+
+    private mutating func markZones(_ table: [ZoneTable.Zone]) {
+        let apexes = Set(tree.zoneData.filter { $0.value.apexOf != nil }.keys)
+        tree.mark(ViewTree.root, zone: -1, delegated: false) { apexes.contains($0) }
+        for (number, zone) in table.enumerated() {
+            guard let apex = tree.index(of: zone.apex) else { continue }
+            tree.mark(apex, zone: Int16(number), delegated: false) { apexes.contains($0) }
+        }
+        for (index, data) in tree.zoneData where data.isDelegation {
+            tree.mark(index, zone: tree[index].published.zone, delegated: true) { apexes.contains($0) }
+        }
+    }
+
+    /// The domain of the registrations as a zone, with SkyDNS's SOA.
+    private var domainZone: ZoneTable.Zone {
+        let domain = configuration.domain.wire
+        let server = WireName.make(labels: [Array("ns".utf8), Array("dns".utf8)], under: domain) ?? domain
+        return ZoneTable.Zone(
+            apex: domain, mname: server, rname: configuration.hostmaster.wire, serial: nil,
+            timers: (28_800, 7_200, 604_800, configuration.minTTL), ttl: configuration.ttl,
+            negativeTTL: configuration.minTTL, isDomain: true)
+    }
+
+    private static func tableZone(_ zone: Zone, isDomain: Bool) -> ZoneTable.Zone {
+        let soa = zone.soa
+        return ZoneTable.Zone(
+            apex: zone.origin.wire, mname: soa.mname, rname: soa.rname, serial: soa.serial,
+            timers: (soa.refresh, soa.retry, soa.expire, soa.minimum), ttl: soa.ttl,
+            negativeTTL: min(soa.ttl, soa.minimum), isDomain: isDomain)
+    }
+}
