@@ -17,7 +17,8 @@ extension ViewState {
             switch member.registration.host {
             case .ipv4(let address):
                 guard types.contains(.a) else { continue }
-                records.append(.init(owner: owner, type: .a, ttl: ttl(of: member), deadlineSlot: slot, data: .ipv4(address)))
+                records.append(
+                    .init(owner: owner, type: .a, ttl: ttl(of: member), deadlineSlot: slot, data: .ipv4(address)))
             case .ipv6(let high, let low):
                 guard types.contains(.aaaa) else { continue }
                 records.append(
@@ -41,7 +42,9 @@ extension ViewState {
     ) -> [PlainRecord] {
         let folded = WireName.folded(target)
         let kept = keepsDangling ? [alias] : []
-        guard folded != WireName.folded(alias.owner), chain.count < Self.chainMax, !chain.contains(folded) else { return kept }
+        guard folded != WireName.folded(alias.owner), chain.count < Self.chainMax, !chain.contains(folded) else {
+            return kept
+        }
         guard lookup.chainBudget > 0 else {
             lookup.isPartial = true
             return kept
@@ -70,13 +73,15 @@ extension ViewState {
     ) -> [PlainRecord] {
         var records: [PlainRecord] = []
         if let data = tree.zoneData[index], !data.isDelegation {
-            if let alias = data.rrsets[.cname], let target = alias.rdata.first, !types.contains(.cname) {
+            if let alias = data[.cname], let target = alias.rdata.first, !types.contains(.cname) {
                 let record = PlainRecord(owner: owner, type: .cname, ttl: alias.ttl, data: .name(target))
                 return chase(record, target: target, types: types, chain: chain, keepsDangling: true, &lookup)
             }
             for type in types.sorted(by: { $0.rawValue < $1.rawValue }) {
-                guard let rrset = data.rrsets[type] else { continue }
-                records += rrset.rdata.map { .init(owner: owner, type: type, ttl: rrset.ttl, data: PlainRecord.data(type, $0)) }
+                guard let rrset = data[type] else { continue }
+                records += rrset.rdata.map {
+                    .init(owner: owner, type: type, ttl: rrset.ttl, data: PlainRecord.data(type, $0))
+                }
             }
         }
         if tree[index].members > 0 && !types.isDisjoint(with: [.a, .aaaa]) {
@@ -96,6 +101,7 @@ extension ViewState {
     }
 
     static func plain(_ record: ExternalAnswer.Record) -> PlainRecord {
-        .init(owner: record.owner, type: record.type, ttl: record.ttl, data: PlainRecord.data(record.type, record.rdata))
+        .init(
+            owner: record.owner, type: record.type, ttl: record.ttl, data: PlainRecord.data(record.type, record.rdata))
     }
 }

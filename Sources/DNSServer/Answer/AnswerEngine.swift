@@ -7,7 +7,7 @@ import RegistryStore
 /// output has `capacity` octets, at least 64 more than any `limit` the caller gives. Published answers are read only
 /// between `enter` and `leave`. Every length used for copying is checked against the room computed from `limit`.
 @safe
-package struct AnswerEngine: ~Copyable {
+struct AnswerEngine: ~Copyable {
     /// Why a question could not be answered at once.
     enum Deferral {
         case forward
@@ -80,11 +80,11 @@ package struct AnswerEngine: ~Copyable {
         counters.queries &+= 1
         guard parsed.disposition == .answer else { return unsafe reject(parsed, query, length, out, capacity) }
         let limit = transport == .tcp ? 65_535 : udpLimit(parsed)
-        guard parsed.qclass == .internet, !Self.isRefused(parsed.qtype) else {
+        guard parsed.qclass == .in, !Self.isRefused(parsed.qtype) else {
             return unsafe special(parsed, query, length, out, capacity, limit)
         }
         unsafe NameHash.fold(query + 12, parsed.nameLength, to: scratch.pointer)
-        if let stubs, stubs.isActive, unsafe stubs.covers(foldedName(parsed)) {
+        if let stubs, stubs.isActive, stubs.covers(foldedName(parsed)) {
             if parsed.stubLoop { return 0 }
             deferral = .stub
             return -1
@@ -124,7 +124,9 @@ package struct AnswerEngine: ~Copyable {
             if size == 0 { return nil }
             let first = scratch.load(offset &+ 1, as: UInt8.self)
             if first == UInt8(ascii: "_") || (size == 1 && first == UInt8(ascii: "*")) { return nil }
-            if size == 3 && first == UInt8(ascii: "a") && scratch.load(offset &+ 2, as: UInt16.self) == 0x796e { return nil }
+            if size == 3 && first == UInt8(ascii: "a") && scratch.load(offset &+ 2, as: UInt16.self) == 0x796e {
+                return nil
+            }
             offset &+= 1 &+ size
             let left = parsed.nameLength &- offset
             let name = unsafe UnsafeRawPointer(scratch.pointer + offset)
@@ -145,7 +147,9 @@ package struct AnswerEngine: ~Copyable {
             if size == 0 { return false }
             let first = scratch.load(offset &+ 1, as: UInt8.self)
             if first == UInt8(ascii: "*") || first == UInt8(ascii: "_") { return true }
-            if size == 3 && first == UInt8(ascii: "a") && scratch.load(offset &+ 2, as: UInt16.self) == 0x796e { return true }
+            if size == 3 && first == UInt8(ascii: "a") && scratch.load(offset &+ 2, as: UInt16.self) == 0x796e {
+                return true
+            }
             offset &+= 1 &+ size
         }
         return false
@@ -183,15 +187,15 @@ package struct AnswerEngine: ~Copyable {
                 bytes = answers > 0 ? (block.stride > 0 ? answers &* block.stride : block.end(answers &- 1)) : 0
             }
         }
-        let body = block.block.pointer
-        let source = unsafe UnsafeRawPointer(body + block.bodyOffset)
+        let source = unsafe UnsafeRawPointer(block.block.pointer + block.bodyOffset)
         var start = 0
         if flags & AnswerBlock.Flag.rotates != 0 && answers > 0 {
             start = Int(truncatingIfNeeded: nextRandom() % UInt64(block.answerCount))
             unsafe copyRotated(block, source, out + base, answers, start)
             let rest = bytes &- answers &* block.stride
             if rest > 0 {
-                unsafe (out + base + answers &* block.stride).copyMemory(from: source + block.answerBytes, byteCount: rest)
+                unsafe (out + base + answers &* block.stride).copyMemory(
+                    from: source + block.answerBytes, byteCount: rest)
             }
         } else if bytes > 0 {
             unsafe (out + base).copyMemory(from: source, byteCount: bytes)
@@ -199,7 +203,8 @@ package struct AnswerEngine: ~Copyable {
         unsafe writeTTLs(block, out + base, answers, start, keptAuthorities &+ additionals)
         let authoritative: UInt8 = flags & AnswerBlock.Flag.authoritative != 0 ? 4 : 0
         unsafe header(
-            out, query, rcode: UInt8(truncatingIfNeeded: block.rcode), bits: authoritative | (truncated ? 2 : 0), answers,
+            out, query, rcode: UInt8(truncatingIfNeeded: block.rcode), bits: authoritative | (truncated ? 2 : 0),
+            answers,
             keptAuthorities, additionals &+ (parsed.hasEDNS ? 1 : 0))
         if truncated { counters.truncated &+= 1 }
         counters.answered &+= 1
@@ -289,7 +294,8 @@ package struct AnswerEngine: ~Copyable {
             }
         }
         unsafe header(
-            out, query, rcode: UInt8(truncatingIfNeeded: rcode.rawValue), bits: 4, 0, fits ? 1 : 0, parsed.hasEDNS ? 1 : 0)
+            out, query, rcode: UInt8(truncatingIfNeeded: rcode.rawValue), bits: 4, 0, fits ? 1 : 0,
+            parsed.hasEDNS ? 1 : 0)
         if rcode == .nxDomain { counters.nxdomain &+= 1 } else { counters.nodata &+= 1 }
         return unsafe finish(parsed, out, base &+ (fits ? bytes : 0))
     }
@@ -334,7 +340,8 @@ package struct AnswerEngine: ~Copyable {
 
     @inline(never)
     private mutating func cold(
-        _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int, _ out: UnsafeMutableRawPointer, _ capacity: Int,
+        _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int, _ out: UnsafeMutableRawPointer,
+        _ capacity: Int,
         _ limit: Int
     ) -> Int {
         counters.composed &+= 1
@@ -345,7 +352,14 @@ package struct AnswerEngine: ~Copyable {
             return unsafe write(answer, parsed, query, out, capacity, limit, zone: zone)
         case .nxdomain(let zone):
             return unsafe negative(parsed, query, out, capacity, limit, zone: zone, rcode: .nxDomain)
-        case .forward: deferral = .forward
+        case .forward:
+            guard forwards else {
+                return unsafe failure(.refused, .notAuthoritative, parsed, query, length, out, capacity)
+            }
+            guard parsed.labelCount >= view.configuration.ndots else {
+                return unsafe failure(.servFail, nil, parsed, query, length, out, capacity, recursionAvailable: true)
+            }
+            deferral = .forward
         case .external(let missing): deferral = .external(missing)
         }
         return -1
@@ -375,9 +389,12 @@ package struct AnswerEngine: ~Copyable {
         switch view.resolve(
             foldedName(parsed), parsed.qtype, now: now, unixSeconds: unixSeconds, externals: externals)
         {
-        case .published(let block, let zone): return unsafe write(block, parsed, query, out, capacity, limit, zone: zone)
-        case .composed(let answer, let zone): return unsafe write(answer, parsed, query, out, capacity, limit, zone: zone)
-        case .nxdomain(let zone): return unsafe negative(parsed, query, out, capacity, limit, zone: zone, rcode: .nxDomain)
+        case .published(let block, let zone):
+            return unsafe write(block, parsed, query, out, capacity, limit, zone: zone)
+        case .composed(let answer, let zone):
+            return unsafe write(answer, parsed, query, out, capacity, limit, zone: zone)
+        case .nxdomain(let zone):
+            return unsafe negative(parsed, query, out, capacity, limit, zone: zone, rcode: .nxDomain)
         case .external(let missing): deferral = .external(missing)
         case .forward: deferral = .forward
         }
@@ -389,20 +406,21 @@ package struct AnswerEngine: ~Copyable {
     private mutating func reject(
         _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int, _ out: UnsafeMutableRawPointer, _ capacity: Int
     ) -> Int {
-        guard let rcode = parsed.disposition.rcode else {
+        guard parsed.disposition != .drop else {
             counters.dropped &+= 1
             return 0
         }
-        return unsafe failure(rcode, nil, parsed, query, length, out, capacity)
+        return unsafe failure(parsed.disposition.rcode, nil, parsed, query, length, out, capacity)
     }
 
     /// Types and classes that are refused or answered specially.
     @inline(never)
     private mutating func special(
-        _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int, _ out: UnsafeMutableRawPointer, _ capacity: Int,
+        _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int, _ out: UnsafeMutableRawPointer,
+        _ capacity: Int,
         _ limit: Int
     ) -> Int {
-        if parsed.qclass == .chaos, parsed.qtype == .txt {
+        if parsed.qclass == .ch, parsed.qtype == .txt {
             unsafe NameHash.fold(query + 12, parsed.nameLength, to: scratch.pointer)
             let name = foldedName(parsed)
             if let answer = ChaosAnswers.answer(name, domain: view.configuration.domain.wire, version: version) {
@@ -410,7 +428,7 @@ package struct AnswerEngine: ~Copyable {
             }
         }
         let length = unsafe failure(.refused, .notSupported, parsed, query, length, out, capacity)
-        if length > 3 && parsed.qtype == .any && parsed.qclass == .internet {
+        if length > 3 && parsed.qtype == .any && parsed.qclass == .in {
             // SkyDNS refuses ANY with RD clear.
             let flags = unsafe out.load(fromByteOffset: 2, as: UInt8.self)
             unsafe out.storeBytes(of: flags & 0xFE, toByteOffset: 2, as: UInt8.self)
@@ -426,12 +444,13 @@ package struct AnswerEngine: ~Copyable {
     /// An answer that is only an RCODE.
     mutating func failure(
         _ rcode: RCODE, _ extended: ExtendedErrorCode?, _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int,
-        _ out: UnsafeMutableRawPointer, _ capacity: Int
+        _ out: UnsafeMutableRawPointer, _ capacity: Int, recursionAvailable: Bool = false
     ) -> Int {
         counters.count(rcode)
         let message = unsafe RawSpan(_unsafeStart: query, byteCount: length)
         var output = unsafe MutableRawSpan(_unsafeStart: out, byteCount: capacity)
         return ErrorResponse.write(
-            parsed, message: message, rcode: rcode, extendedError: extended, recursionAvailable: false, into: &output)
+            parsed, message: message, rcode: rcode, extendedError: extended, recursionAvailable: recursionAvailable,
+            into: &output)
     }
 }

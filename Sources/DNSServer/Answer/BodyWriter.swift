@@ -33,7 +33,7 @@ struct BodyWriter {
 
     /// Starts a record; close it with `end`. `at`: absolute offset of a copy of the owner name, when there is one.
     mutating func begin(
-        owner: [UInt8], at known: Int? = nil, type: RRType, rrclass: RRClass = .internet, ttl: UInt32,
+        owner: [UInt8], at known: Int? = nil, type: RRType, rrclass: RRClass = .in, ttl: UInt32,
         deadlineSlot: UInt32 = LeaseDeadlines.none
     ) -> Int {
         if let known, known < 0x4000 {

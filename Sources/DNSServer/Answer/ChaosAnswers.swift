@@ -18,7 +18,7 @@ enum ChaosAnswers {
         var answer = ComposedAnswer(type: .txt)
         var writer = BodyWriter(question: name)
         for text in texts {
-            let start = writer.begin(owner: name, type: .txt, rrclass: .chaos, ttl: 0)
+            let start = writer.begin(owner: name, type: .txt, rrclass: .ch, ttl: 0)
             writer.put(ViewState.characterStrings(text))
             writer.end(rdata: start)
         }

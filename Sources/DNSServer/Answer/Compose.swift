@@ -39,7 +39,9 @@ extension ViewState {
         answer.body = writer.body
         if capsTTL && answer.answerCount > 1 { answer.uniformTTLCap = configuration.ttl }
         let isAddress = lookup.type == .a || lookup.type == .aaaa
-        answer.rotates = configuration.roundRobin && isAddress && answers.allSatisfy { $0.type == lookup.type && $0.owner == lookup.question }
+        answer.rotates =
+            configuration.roundRobin && isAddress
+            && answers.allSatisfy { $0.type == lookup.type && $0.owner == lookup.question }
         if lookup.dependsOnOthers { answer.viewStamp = changes }
         answer.validUntil = lookup.validUntil
         answer.isPartial = lookup.isPartial

@@ -1,4 +1,4 @@
-import DNSWire
+package import DNSWire
 import RegistryStore
 
 /// A question that only the forwarders can answer: targets outside our zones.

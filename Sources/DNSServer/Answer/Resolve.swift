@@ -13,8 +13,11 @@ extension ViewState {
         if let referral = referral(from: found ?? encloser, &lookup) { return referral }
         if let local = configuration.local, name == localAlias { return resolveLocal(local.wire, &lookup) }
         let hasZoneData = found.map { tree.zoneData[$0] != nil } ?? false
-        if !hasZoneData, let pattern = WildcardPattern(name) { return resolveWildcard(pattern, zone: Int(zone), &lookup) }
-        if let service = VirtualName(name, domain: zones.zones[Int(zone)].isDomain ? zones.zones[Int(zone)].apex : nil) {
+        if !hasZoneData, let pattern = WildcardPattern(name) {
+            return resolveWildcard(pattern, zone: Int(zone), &lookup)
+        }
+        if let service = VirtualName(name, domain: zones.zones[Int(zone)].isDomain ? zones.zones[Int(zone)].apex : nil)
+        {
             return resolveVirtual(service, found: found, zone: Int(zone), &lookup)
         }
         if let found { return resolve(at: found, owner: name, publishAt: found, &lookup) }
@@ -23,7 +26,7 @@ extension ViewState {
     }
 
     /// `local.dns.<domain>`, the host-local alias.
-    private var localAlias: [UInt8]? {
+    var localAlias: [UInt8]? {
         WireName.make(labels: [Array("local".utf8), Array("dns".utf8)], under: configuration.domain.wire)
     }
 
@@ -42,14 +45,16 @@ extension ViewState {
         }
         let cutName = tree.name(of: cut)
         if lookup.type == .ds && lookup.question == cutName { return nil }
-        guard let servers = tree.zoneData[cut]?.rrsets[.ns] else { return nil }
+        guard let servers = tree.zoneData[cut]?[.ns] else { return nil }
         var sections = Sections()
         for rdata in servers.rdata {
             sections.authorities.append(.init(owner: cutName, type: .ns, ttl: servers.ttl, data: .name(rdata)))
             guard let glue = tree.index(of: WireName.folded(rdata)), let data = tree.zoneData[glue] else { continue }
             for type in [RRType.a, .aaaa] {
-                guard let rrset = data.rrsets[type] else { continue }
-                sections.additionals += rrset.rdata.map { .init(owner: rdata, type: type, ttl: rrset.ttl, data: .bytes($0)) }
+                guard let rrset = data[type] else { continue }
+                sections.additionals += rrset.rdata.map {
+                    .init(owner: rdata, type: type, ttl: rrset.ttl, data: .bytes($0))
+                }
             }
         }
         var answer = compose(sections, &lookup, capsTTL: false)
@@ -81,13 +86,13 @@ extension ViewState {
             return soaSections(zone: Int(data.apexOf ?? 0), owner: owner, lookup.unixSeconds)
         }
         var sections = Sections()
-        if let alias = data.rrsets[.cname], let target = alias.rdata.first, lookup.type != .cname {
+        if let alias = data[.cname], let target = alias.rdata.first, lookup.type != .cname {
             let record = PlainRecord(owner: owner, type: .cname, ttl: alias.ttl, data: .name(target))
             sections.answers = chase(
                 record, target: target, types: [lookup.type], chain: [], keepsDangling: true, &lookup)
             return sections
         }
-        guard let rrset = data.rrsets[lookup.type] else { return nil }
+        guard let rrset = data[lookup.type] else { return nil }
         for rdata in rrset.rdata {
             let record = PlainRecord(
                 owner: owner, type: lookup.type, ttl: rrset.ttl, data: PlainRecord.data(lookup.type, rdata))
@@ -156,7 +161,11 @@ extension ViewState {
                 let target = WireName.make(text: text)
             else { continue }
             let member = Member(entry: entry, registration: registration, name: owner)
-            return [.init(owner: owner, type: .cname, ttl: ttl(of: member), deadlineSlot: entry.deadlineSlot, data: .name(target))]
+            return [
+                .init(
+                    owner: owner, type: .cname, ttl: ttl(of: member), deadlineSlot: entry.deadlineSlot,
+                    data: .name(target))
+            ]
         }
         return []
     }

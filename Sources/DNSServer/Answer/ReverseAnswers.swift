@@ -20,7 +20,9 @@ extension ViewState {
         }
         if let index = tree.index(of: lookup.question), tree[index].firstChild == ViewTree.none {
             for entry in tree[index].leaf.entries {
-                guard let registration = entry.registration, let target = Self.hostName(registration.host) else { continue }
+                guard let registration = entry.registration, let target = Self.hostName(registration.host) else {
+                    continue
+                }
                 let member = Member(entry: entry, registration: registration, name: lookup.question)
                 records.append(
                     .init(
@@ -41,7 +43,8 @@ extension ViewState {
         switch host {
         case .name(let text): WireName.make(text: text)
         case .ipv4(let address):
-            WireName.make(text: [24, 16, 8, 0].map { String(UInt8(truncatingIfNeeded: address >> $0)) }.joined(separator: "."))
+            WireName.make(
+                text: [24, 16, 8, 0].map { String(UInt8(truncatingIfNeeded: address >> $0)) }.joined(separator: "."))
         case .ipv6, .none: nil
         }
     }

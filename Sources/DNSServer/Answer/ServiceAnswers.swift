@@ -24,7 +24,9 @@ extension ViewState {
                 UInt16(truncatingIfNeeded: priority(of: member)), UInt16(truncatingIfNeeded: Int(share.rounded(.down))),
                 UInt16(truncatingIfNeeded: registration.port), target)
             sections.answers.append(
-                .init(owner: owner, type: .srv, ttl: ttl(of: member), deadlineSlot: member.entry.deadlineSlot, data: data))
+                .init(
+                    owner: owner, type: .srv, ttl: ttl(of: member), deadlineSlot: member.entry.deadlineSlot, data: data)
+            )
             addAddresses(of: member, target: target, seen: &seen, to: &sections, &lookup)
         }
         return sections
@@ -63,7 +65,8 @@ extension ViewState {
 
     /// Addresses of a target for the additional section: the member's own, or what its name leads to, once per name.
     private mutating func addAddresses(
-        of member: Member, target: [UInt8], seen: inout Set<[UInt8]>, to sections: inout Sections, _ lookup: inout Lookup
+        of member: Member, target: [UInt8], seen: inout Set<[UInt8]>, to sections: inout Sections,
+        _ lookup: inout Lookup
     ) {
         if let address = addressRecord(of: member, owner: target) {
             sections.additionals.append(address)
@@ -100,7 +103,8 @@ extension ViewState {
     private func target(of member: Member) -> [UInt8]? {
         switch member.registration.host {
         case .ipv4, .ipv6: return WireName.stripped(member.name, member.registration.targetStrip)
-        case .name(let text): return WireName.make(text: text).map { WireName.stripped($0, member.registration.targetStrip) }
+        case .name(let text):
+            return WireName.make(text: text).map { WireName.stripped($0, member.registration.targetStrip) }
         case .none: return nil
         }
     }

@@ -61,7 +61,9 @@ extension ViewState {
         case .service(let label, let isUDP, let under):
             members = serviceMembers(label, isUDP: isUDP, under: under, &lookup)
             pointers = members.compactMap { member in
-                WireName.labels(of: member.name).first.flatMap { WireName.make(labels: [Array($0)], under: lookup.question) }
+                WireName.labels(of: member.name).first.flatMap {
+                    WireName.make(labels: [Array($0)], under: lookup.question)
+                }
             }
         case .instance(let label, let service, let isUDP, let under):
             members = serviceMembers(service, isUDP: isUDP, under: under, &lookup).filter {
@@ -82,7 +84,9 @@ extension ViewState {
             sections = self.sections(of: members, owner: lookup.question, &lookup)
             if lookup.type == .txt, sections.answers.isEmpty, owner != nil, !members.isEmpty {
                 // DNS-SD instances always have a TXT record, if only an empty string (RFC 6763 section 6.1).
-                sections.answers = [.init(owner: lookup.question, type: .txt, ttl: configuration.minTTL, data: .bytes([0]))]
+                sections.answers = [
+                    .init(owner: lookup.question, type: .txt, ttl: configuration.minTTL, data: .bytes([0]))
+                ]
             }
         }
         return finish(sections, publishAt: nil, &lookup)
@@ -92,9 +96,13 @@ extension ViewState {
     private mutating func serviceMembers(
         _ label: [UInt8], isUDP: Bool, under: [UInt8], _ lookup: inout Lookup
     ) -> [Member] {
-        guard let name = WireName.make(labels: [label], under: under), let index = tree.index(of: name) else { return [] }
+        guard let name = WireName.make(labels: [label], under: under), let index = tree.index(of: name) else {
+            return []
+        }
         return members(below: index, &lookup).filter { member in
-            guard let instance = member.registration.instance, KeyLayout.dnsLabel(instance.service) == label else { return false }
+            guard let instance = member.registration.instance, KeyLayout.dnsLabel(instance.service) == label else {
+                return false
+            }
             return Self.isUDP(instance) == isUDP
         }
     }
@@ -120,7 +128,9 @@ extension ViewState {
             while instance != ViewTree.none && steps < Self.sampleMembers {
                 steps += 1
                 for entry in tree[instance].leaf.entries {
-                    guard let attributes = entry.registration?.instance, let isUDP = Self.isUDP(attributes) else { continue }
+                    guard let attributes = entry.registration?.instance, let isUDP = Self.isUDP(attributes) else {
+                        continue
+                    }
                     let service = KeyLayout.dnsLabel(attributes.service)
                     let label = [UInt8(ascii: "_")] + service
                     guard WireName.labels(of: tree.name(of: child)).first.map({ $0.elementsEqual(service) }) ?? false,

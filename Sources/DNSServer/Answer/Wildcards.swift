@@ -55,7 +55,8 @@ extension ViewState {
         }
         if let label {
             steps += 1
-            if let name = WireName.make(labels: [label], under: tree.name(of: index)), let child = tree.index(of: name) {
+            if let name = WireName.make(labels: [label], under: tree.name(of: index)), let child = tree.index(of: name)
+            {
                 match(child, descent.dropFirst(), &members, &steps, &lookup)
             }
             return

@@ -1,5 +1,5 @@
-import DNSWire
-import RegistryStore
+package import DNSWire
+package import RegistryStore
 import Synchronization
 
 /// What the DNS answers from: built from the registry's changes and zone files, read by the DNS threads without locks.
@@ -40,13 +40,14 @@ package final class DNSView: RegistryObserver, Sendable {
 
     /// Replaces the zone files; registrations stay.
     package func setZones(_ zones: [Zone]) {
-        let table = state.withLock { state in
-            state.setZones(zones)
+        state.withLock { state in
+            // Readers learn the zones before any name says that it belongs to a new one.
+            let table = state.numberedZones(zones)
+            zoneTable.withLock { $0 = table }
+            zoneGeneration.add(1, ordering: .releasing)
+            state.setZones(zones, table)
             changes.store(state.changes, ordering: .releasing)
-            return state.zones
         }
-        zoneTable.withLock { $0 = table }
-        zoneGeneration.add(1, ordering: .releasing)
     }
 
     /// Why zones and registrations cannot stand together, if so: a zone's CNAME beside registered data of its name.
@@ -54,7 +55,9 @@ package final class DNSView: RegistryObserver, Sendable {
         state.withLock { state in
             for zone in zones {
                 for rrset in zone.rrsets where rrset.type == .cname {
-                    if let index = state.tree.index(of: rrset.owner.wire), !state.tree[index].leaf.isEmpty { return rrset.owner }
+                    if let index = state.tree.index(of: rrset.owner.wire), !state.tree[index].leaf.isEmpty {
+                        return rrset.owner
+                    }
                 }
             }
             return nil

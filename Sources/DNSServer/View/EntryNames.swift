@@ -22,7 +22,9 @@ struct EntryNames {
             // The key of a registration of the dialects is the store's business; a key that an etcd door wrote has its name.
             if entry.storedValue == nil { return names }
         }
-        if let labels = layout.ownerLabels(ofKey: entry.key), let name = WireName.make(labels: labels), !names.contains(name) {
+        if let labels = layout.ownerLabels(ofKey: entry.key), let name = WireName.make(labels: labels),
+            !names.contains(name)
+        {
             names.append(name)
         }
         return names
@@ -56,7 +58,8 @@ enum ReverseName {
         if WireName.isSubdomain(name, of: inAddr), labels.count == 6 {
             var value: UInt32 = 0
             for label in labels.prefix(4).reversed() {
-                guard let text = String(validating: label, as: UTF8.self), let octet = UInt8(text), String(octet) == text
+                guard let text = String(validating: label, as: UTF8.self), let octet = UInt8(text),
+                    String(octet) == text
                 else { return nil }
                 value = value << 8 | UInt32(octet)
             }

@@ -97,7 +97,9 @@ final class NameTable: @unchecked Sendable {
     func hash(_ name: [UInt8]) -> UInt64 {
         var padded = name
         padded.append(contentsOf: repeatElement(0, count: 16))
-        return unsafe padded.withUnsafeBytes { unsafe NameHash.hash($0.baseAddress.unsafelyUnwrapped, name.count, seed) }
+        return unsafe padded.withUnsafeBytes {
+            unsafe NameHash.hash($0.baseAddress.unsafelyUnwrapped, name.count, seed)
+        }
     }
 
     /// Hash of `count` name octets at `name`, which has 16 readable octets of slack behind it.
@@ -115,9 +117,11 @@ final class NameTable: @unchecked Sendable {
             if word == Self.empty { return nil }
             if word >> 48 == hash >> 48 && word != Self.tombstone {
                 let node = NameNode(block: RawBlock(address: UInt(word & Self.addressMask)))
-                if node.hash == hash && node.nameLength == count
-                    && unsafe NameHash.same(name, node.block.pointer + NameNode.nameOffset, count)
-                {
+                guard node.hash == hash, node.nameLength == count else {
+                    index = (index &+ 1) & mask
+                    continue
+                }
+                if unsafe NameHash.same(name, node.block.pointer + NameNode.nameOffset, count) {
                     return node
                 }
             }
@@ -158,21 +162,25 @@ final class NameTable: @unchecked Sendable {
             let grown = Self.makeArray(slots: used * 10 > slots * 3 ? slots * 2 : slots)
             for index in 0..<UInt64(slots) {
                 let word = unsafe Self.slot(block, index).pointee.load(ordering: .relaxed)
-                if word > Self.tombstone { place(word, NameNode(block: RawBlock(address: UInt(word & Self.addressMask))).hash, grown) }
+                if word > Self.tombstone {
+                    place(word, NameNode(block: RawBlock(address: UInt(word & Self.addressMask))).hash, grown)
+                }
             }
             array.store(grown.address, ordering: .releasing)
             retired.retire(block.address, epochs)
             removed = 0
             block = grown
         }
-        place(node.hash >> 48 << 48 | UInt64(node.block.address), node.hash, block)
+        place((node.hash & ~Self.addressMask) | UInt64(node.block.address), node.hash, block)
         used += 1
     }
 
     private func place(_ word: UInt64, _ hash: UInt64, _ block: RawBlock) {
         let mask = block.load(0, as: UInt64.self)
         var index = hash & mask
-        while unsafe Self.slot(block, index).pointee.load(ordering: .relaxed) != Self.empty { index = (index &+ 1) & mask }
+        while unsafe Self.slot(block, index).pointee.load(ordering: .relaxed) != Self.empty {
+            index = (index &+ 1) & mask
+        }
         unsafe Self.slot(block, index).pointee.store(word, ordering: .releasing)
     }
 
@@ -253,7 +261,8 @@ enum NameHash {
             offset &+= 16
         }
         if offset < count {
-            difference |= words(unsafe tail(a + offset, count &- offset)) ^ words(unsafe tail(b + offset, count &- offset))
+            difference |=
+                words(unsafe tail(a + offset, count &- offset)) ^ words(unsafe tail(b + offset, count &- offset))
         }
         return difference.x | difference.y == 0
     }

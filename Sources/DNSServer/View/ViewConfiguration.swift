@@ -1,4 +1,4 @@
-import DNSWire
+package import DNSWire
 
 /// What shapes the answers of the view (SkyDNS's settings, contracts of its section 15).
 package struct ViewConfiguration: Sendable {

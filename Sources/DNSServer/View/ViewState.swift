@@ -17,7 +17,7 @@ struct ViewState {
         tree = ViewTree(table: table, epochs: epochs)
         names = EntryNames(layout: layout, domain: configuration.domain.wire)
         zones = ZoneTable(zones: [])
-        setZones([])
+        setZones([], numberedZones([]))
     }
 
     // MARK: changes of the registry
@@ -100,44 +100,76 @@ struct ViewState {
         return index
     }
 
-    /// Replaces all zone files by these and recomputes which name belongs to which zone.
-    mutating func setZones(_ loaded: [Zone]) {
-        for index in tree.zoneData.keys.sorted() {
-            tree.zoneData[index] = nil
-            tree.touch(index)
-            tree.prune(index)
+    /// The zones as they will be numbered once `loaded` are set: numbers are kept, so that readers with an older table
+    /// still find the zone a name says.
+    func numberedZones(_ loaded: [Zone]) -> ZoneTable {
+        var table = zones.zones.map { zone in
+            var zone = zone
+            zone.isLive = false
+            return zone
         }
-        var table: [ZoneTable.Zone] = []
+        func put(_ zone: ZoneTable.Zone) {
+            if let number = table.firstIndex(where: { $0.apex == zone.apex }) {
+                table[number] = zone
+            } else {
+                table.append(zone)
+            }
+        }
         let domain = configuration.domain.wire
-        if !loaded.contains(where: { $0.origin.wire == domain }) { table.append(domainZone) }
-        for zone in loaded { table.append(Self.tableZone(zone, isDomain: zone.origin.wire == domain)) }
-        // Longer apexes last: each marks its subtree over what the shorter ones marked.
-        table.sort { $0.apex.count < $1.apex.count }
-        for (number, zone) in table.enumerated() {
+        if !loaded.contains(where: { $0.origin.wire == domain }) { put(domainZone) }
+        for zone in loaded { put(Self.tableZone(zone, isDomain: zone.origin.wire == domain)) }
+        return ZoneTable(zones: table)
+    }
+
+    /// Replaces all zone files by these. Names that stay are never absent meanwhile: readers do not wait for this.
+    mutating func setZones(_ loaded: [Zone], _ table: ZoneTable) {
+        zones = table
+        let before = Set(tree.zoneData.keys)
+        var data: [ViewTree.Index: ZoneNode] = [:]
+        // Shorter apexes first, so that names made below inherit the zone of the closest.
+        let live = table.zones.enumerated().filter(\.element.isLive).sorted { $0.element.apex.count < $1.element.apex.count }
+        for (number, zone) in live {
             let index = tree.ensure(zone.apex)
-            tree.zoneData[index, default: ZoneNode()].apexOf = Int16(number)
+            data[index, default: ZoneNode()].apexOf = Int16(number)
+            tree[index].published.zone = Int16(number)
         }
+        if let alias = localAlias, configuration.local != nil { data[tree.ensure(alias), default: ZoneNode()] = ZoneNode() }
         for zone in loaded {
             for rrset in zone.rrsets {
                 let index = tree.ensure(rrset.owner.wire)
-                tree.zoneData[index, default: ZoneNode()].rrsets[rrset.type] = (rrset.ttl, rrset.rdata)
+                data[index, default: ZoneNode()].insert(.init(type: rrset.type, ttl: rrset.ttl, rdata: rrset.rdata))
             }
         }
-        markZones(table)
-        zones = ZoneTable(zones: table)
+        tree.zoneData = data
+        markZones(live.map { ($0.offset, $0.element.apex) })
+        for index in before.subtracting(data.keys).sorted() {
+            tree.touch(index)
+            tree.prune(index)
+        }
         changes &+= 1
         tree.reclaim()
     }
 
-    private mutating func markZones(_ table: [ZoneTable.Zone]) {
+    private mutating func markZones(_ live: [(number: Int, apex: [UInt8])]) {
         let apexes = Set(tree.zoneData.filter { $0.value.apexOf != nil }.keys)
         tree.mark(ViewTree.root, zone: -1, delegated: false) { apexes.contains($0) }
-        for (number, zone) in table.enumerated() {
-            guard let apex = tree.index(of: zone.apex) else { continue }
-            tree.mark(apex, zone: Int16(number), delegated: false) { apexes.contains($0) }
+        for (number, apex) in live {
+            guard let index = tree.index(of: apex) else { continue }
+            tree.mark(index, zone: Int16(number), delegated: false) { apexes.contains($0) }
         }
         for (index, data) in tree.zoneData where data.isDelegation {
             tree.mark(index, zone: tree[index].published.zone, delegated: true) { apexes.contains($0) }
+        }
+        markWildcards()
+    }
+
+    /// Notes at every name whether a zone file has a wildcard right below it.
+    private mutating func markWildcards() {
+        for index in tree.zoneData.keys {
+            let name = tree.name(of: index)
+            if name.first == 1, name.count > 1, name[1] == UInt8(ascii: "*") {
+                tree[tree[index].parent].published.flags |= NameNode.Flag.hasWildcard
+            }
         }
     }
 

@@ -33,7 +33,8 @@ struct ViewTree {
         mutating func insert(_ entry: Entry) {
             switch self {
             case .none: self = .one(entry)
-            case .one(let other): self = .many(other.key.lexicographicallyPrecedes(entry.key) ? [other, entry] : [entry, other])
+            case .one(let other):
+                self = .many(other.key.lexicographicallyPrecedes(entry.key) ? [other, entry] : [entry, other])
             case .many(var entries):
                 self = .none
                 let place = entries.firstIndex { entry.key.lexicographicallyPrecedes($0.key) } ?? entries.count
@@ -262,7 +263,8 @@ struct ViewTree {
             }
             let published = nodes[Int(at)].published
             published.zone = zone
-            published.flags = delegated ? published.flags | NameNode.Flag.delegated : published.flags & ~NameNode.Flag.delegated
+            published.flags =
+                delegated ? published.flags | NameNode.Flag.delegated : published.flags & ~NameNode.Flag.delegated
             dropAnswers(at)
             index = successor(of: at, below: top)
         }

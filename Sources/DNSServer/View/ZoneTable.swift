@@ -11,10 +11,13 @@ struct NegativeTemplate {
 
     /// Names are in wire form; a `serial` of nil means the hour (SkyDNS).
     static func make(
-        apex: [UInt8], mname: [UInt8], rname: [UInt8], serial: UInt32?, timers: (UInt32, UInt32, UInt32, UInt32), ttl: UInt32
+        apex: [UInt8], mname: [UInt8], rname: [UInt8], serial: UInt32?, timers: (UInt32, UInt32, UInt32, UInt32),
+        ttl: UInt32
     ) -> NegativeTemplate {
         var body: [UInt8] = [0xC0, 0, 0, 6, 0, 1]
-        func put32(_ value: UInt32) { for shift in [24, 16, 8, 0] { body.append(UInt8(truncatingIfNeeded: value >> shift)) } }
+        func put32(_ value: UInt32) {
+            for shift in [24, 16, 8, 0] { body.append(UInt8(truncatingIfNeeded: value >> shift)) }
+        }
         put32(ttl)
         body += [0, 0]
         let start = body.count
@@ -58,6 +61,8 @@ struct NegativeTemplate {
 @safe
 final class ZoneTable: @unchecked Sendable {
     struct Zone: Sendable {
+        /// False for a zone that is gone: its number is not given to another one while readers may know it.
+        var isLive = true
         let apex: [UInt8]
         let mname: [UInt8]
         let rname: [UInt8]
@@ -103,10 +108,22 @@ final class ZoneTable: @unchecked Sendable {
 
 /// What zone files store at one name.
 struct ZoneNode {
-    /// Index of the zone whose apex this name is; nil below apexes.
+    struct Set {
+        let type: RRType
+        let ttl: UInt32
+        /// Uncompressed RDATA of every record.
+        let rdata: [[UInt8]]
+    }
+
+    /// Number of the zone whose apex this name is; nil below apexes.
     var apexOf: Int16?
-    /// RRsets by type: TTL and uncompressed RDATA.
-    var rrsets: [RRType: (ttl: UInt32, rdata: [[UInt8]])] = [:]
+    /// A name has few types: a list is smaller and quicker than a dictionary.
+    private var sets: [Set] = []
+
+    subscript(type: RRType) -> Set? { sets.first { $0.type == type } }
+
+    mutating func insert(_ set: Set) { sets.append(set) }
+
     /// NS records below an apex: another server answers from here on.
-    var isDelegation: Bool { apexOf == nil && rrsets[.ns] != nil }
+    var isDelegation: Bool { apexOf == nil && self[.ns] != nil }
 }

@@ -37,3 +37,15 @@ extension RawSpan {
         unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: SIMD16<UInt8>.self)
     }
 }
+
+extension Span where Element == UInt8 {
+    /// The same octets as the raw span that the parsers take.
+    @inlinable @inline(__always)
+    public var octets: RawSpan {
+        @_lifetime(copy self)
+        get {
+            // SAFETY: octets are initialised and have no padding, so every one may be read as it is.
+            unsafe bytes
+        }
+    }
+}
