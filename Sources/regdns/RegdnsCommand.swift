@@ -13,6 +13,12 @@ struct RegdnsCommand: AsyncParsableCommand {
         version: Version.text,
         groupedSubcommands: [
             CommandGroup(name: "Server", subcommands: [ServeCommand.self, CheckConfigCommand.self]),
+            CommandGroup(
+                name: "Client",
+                subcommands: [
+                    AddCommand.self, GetCommand.self, ListCommand.self, DeleteCommand.self, WatchCommand.self,
+                    LookupCommand.self, StatusCommand.self,
+                ]),
             CommandGroup(name: "Not in this version", subcommands: LaterVerbs.all),
         ])
 }

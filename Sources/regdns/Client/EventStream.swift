@@ -14,6 +14,8 @@ struct EventStreamParser: Sendable {
     private var line: [UInt8] = []
     private var sawCarriageReturn = false
     private var id: String?
+    /// The id that a resumed stream must name: the last one seen, also on its own.
+    var lastID: String? { id }
     private var name = ""
     private var data: [String] = []
     private var bytes = 0

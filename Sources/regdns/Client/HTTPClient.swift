@@ -115,9 +115,9 @@ struct HTTPClient: Sendable {
     }
 
     private func failure(_ error: any Error) -> UserError {
+        if let error = error as? UserError { return error }
         let why =
             switch error {
-            case let error as UserError: error.why
             case is DeadlineExceeded: "did not answer within \(DurationText.format(deadline))"
             case ReplyError.cut: "closed the connection before its answer was complete"
             case ReplyError.tooLong: "answered with more than \(maxBodyBytes) bytes"

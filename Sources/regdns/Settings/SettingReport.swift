@@ -1,3 +1,5 @@
+import RegistryStore
+
 /// What `check-config` prints.
 enum SettingReport {
     struct Row: Sendable {
@@ -20,5 +22,11 @@ enum SettingReport {
         TextTable.render(header: ["SETTING", "VALUE", "FROM"], rows: rows.map { [$0.name, $0.text, $0.origin] })
     }
 
-    static func json(_ rows: [Row]) -> String { rows.map(\.name).joined() }
+    static func json(_ rows: [Row]) -> String {
+        JSONValue.array(
+            rows.map { row in
+                .object([("name", .string(row.name)), ("value", .string(row.text)), ("from", .string(row.origin))])
+            }
+        ).line
+    }
 }
