@@ -93,7 +93,9 @@ let package = Package(
         .testTarget(name: "DNSServerTests", dependencies: ["DNSServer", "RegdnsTestKit"]),
         .testTarget(name: "HTTPAdminTests", dependencies: ["HTTPAdmin", "RegdnsTestKit"]),
         .testTarget(name: "EtcdAPITests", dependencies: ["EtcdAPI", "RegdnsTestKit"]),
-        .testTarget(name: "RegdnsTests", dependencies: ["regdns", "RegdnsTestKit"]),
+        .testTarget(
+            name: "RegdnsTests",
+            dependencies: ["regdns", "RegdnsTestKit", .product(name: "Logging", package: "swift-log")]),
         .testTarget(name: "TidyTests"),
     ]
 )

@@ -13,7 +13,7 @@ struct ServerURL: Hashable, Sendable, CustomStringConvertible {
     init(_ text: String) throws(UserError) {
         let full = text.contains("://") ? text : "http://" + text
         guard let parts = URLComponents(string: full), let host = parts.host, !host.isEmpty,
-            parts.query == nil, parts.fragment == nil, parts.user == nil
+            parts.query == nil, parts.fragment == nil, parts.user == nil, (1...65_535).contains(parts.port ?? 80)
         else {
             throw UserError(
                 what: "--server", why: "\(PlainText.quoted(text)) is not the URL of a server",

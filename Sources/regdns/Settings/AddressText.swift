@@ -1,3 +1,4 @@
+import DNSWire
 import NIOCore
 
 /// An IP address with a port, as flags name listeners and servers: `127.0.0.1:53`, `[::]:53`.
@@ -63,21 +64,38 @@ enum ListenAddress: Hashable, Sendable, CustomStringConvertible {
 
 /// A network in CIDR notation: `10.0.0.0/8`, `fd00::/8`; a bare address is a network of one.
 struct NetworkText: Hashable, Sendable, CustomStringConvertible {
-    let address: String
+    /// 4 octets of an IPv4 address, or 16 of an IPv6 one.
+    let octets: [UInt8]
     let prefixLength: Int
 
     static func parse(_ text: String) -> NetworkText? {
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let host = parts.first, let address = try? SocketAddress(ipAddress: String(host), port: 0),
-            let canonical = address.ipAddress
-        else { return nil }
-        let bits = address.protocol == .inet6 ? 128 : 32
-        guard parts.count == 2 else { return NetworkText(address: canonical, prefixLength: bits) }
+        guard let host = parts.first, let octets = octets(host) else { return nil }
+        guard parts.count == 2 else { return NetworkText(octets: octets, prefixLength: octets.count * 8) }
         guard !parts[1].isEmpty, parts[1].allSatisfy({ $0.isASCII && $0.isNumber }), let length = Int(parts[1]),
-            length <= bits
+            length <= octets.count * 8
         else { return nil }
-        return NetworkText(address: canonical, prefixLength: length)
+        return NetworkText(octets: octets, prefixLength: length)
     }
 
-    var description: String { "\(address)/\(prefixLength)" }
+    private static func octets(_ text: Substring) -> [UInt8]? {
+        if let address = IPAddressText.ipv4(text.utf8) { return bytes(address) }
+        return IPAddressText.ipv6(text.utf8).map { bytes($0.high) + bytes($0.low) }
+    }
+
+    private static func bytes<Number: FixedWidthInteger>(_ number: Number) -> [UInt8] {
+        stride(from: Number.bitWidth - 8, through: 0, by: -8).map { UInt8(truncatingIfNeeded: number >> Number($0)) }
+    }
+
+    private static func number<Number: FixedWidthInteger>(_ octets: some Sequence<UInt8>) -> Number {
+        octets.reduce(0) { $0 << 8 | Number($1) }
+    }
+
+    var description: String {
+        let address =
+            octets.count == 4
+            ? IPAddressText.format(ipv4: Self.number(octets))
+            : IPAddressText.format(ipv6: (high: Self.number(octets.prefix(8)), low: Self.number(octets.suffix(8))))
+        return "\(address)/\(prefixLength)"
+    }
 }
