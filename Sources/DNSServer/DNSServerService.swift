@@ -13,7 +13,7 @@ package final class DNSServerService: Service {
     private let configuration: DNSServerConfiguration
     private let registry: Registry
     private let clock: RegistryClock
-    private let resolver: any DeferredResolver
+    private let forwarder: Forwarder
     private let stubs: StubMatcher?
     private let logger: Logger
     private let bound: Mutex<Bound?> = Mutex(nil)
@@ -28,13 +28,13 @@ package final class DNSServerService: Service {
 
     /// The view follows the registry from here on.
     package init(
-        configuration: DNSServerConfiguration, registry: Registry, clock: RegistryClock, resolver: any DeferredResolver,
+        configuration: DNSServerConfiguration, registry: Registry, clock: RegistryClock, forwarder: Forwarder,
         stubs: StubMatcher?, logger: Logger
     ) {
         self.configuration = configuration
         self.registry = registry
         self.clock = clock
-        self.resolver = resolver
+        self.forwarder = forwarder
         self.stubs = stubs
         self.logger = logger
         view = DNSView(configuration: configuration.view, layout: registry.layout)
@@ -45,7 +45,8 @@ package final class DNSServerService: Service {
     /// Binds every address, UDP and TCP, and returns them with their real ports.
     package func bind() async throws -> [SocketAddress] {
         let deferred = DeferredAnswers(
-            view: view, engine: try makeEngine(), resolver: resolver, allowed: configuration.allowRecursion,
+            view: view, engine: try makeEngine(), forwarder: forwarder, stubs: stubs,
+            allowed: configuration.allowRecursion,
             clock: clock,
             udpPayloadMax: configuration.udpPayloadMax)
         let group = MultiThreadedEventLoopGroup.singleton

@@ -14,6 +14,8 @@ package enum RegistryError: Error, Hashable, Sendable {
     case compacted(oldest: Int64)
     case futureRevision(current: Int64)
 
-    package static func == (a: RegistryError, b: RegistryError) -> Bool { String(describing: a) == String(describing: b) }
+    package static func == (a: RegistryError, b: RegistryError) -> Bool {
+        String(describing: a) == String(describing: b)
+    }
     package func hash(into hasher: inout Hasher) { hasher.combine(String(describing: self)) }
 }

@@ -25,7 +25,7 @@ extension ViewState {
                     .init(owner: owner, type: .aaaa, ttl: ttl(of: member), deadlineSlot: slot, data: .ipv6(high, low)))
             case .name(let text):
                 // A host with a text and no usable name, or one that is no name, answers nothing.
-                guard let target = WireName.make(text: text) else { continue }
+                guard let target = TreeName.make(text: text) else { continue }
                 let alias = PlainRecord(
                     owner: owner, type: .cname, ttl: ttl(of: member), deadlineSlot: slot, data: .name(target))
                 records += chase(alias, target: target, types: types, chain: chain, keepsDangling: false, &lookup)
@@ -40,9 +40,9 @@ extension ViewState {
         _ alias: PlainRecord, target: [UInt8], types: Set<RRType>, chain: [[UInt8]], keepsDangling: Bool,
         _ lookup: inout Lookup
     ) -> [PlainRecord] {
-        let folded = WireName.folded(target)
+        let folded = TreeName.folded(target)
         let kept = keepsDangling ? [alias] : []
-        guard folded != WireName.folded(alias.owner), chain.count < Self.chainMax, !chain.contains(folded) else {
+        guard folded != TreeName.folded(alias.owner), chain.count < Self.chainMax, !chain.contains(folded) else {
             return kept
         }
         guard lookup.chainBudget > 0 else {
@@ -93,7 +93,7 @@ extension ViewState {
 
     /// The answer of the forwarders, if it is known already; otherwise it is noted as missing.
     func external(_ name: [UInt8], _ type: RRType, _ lookup: inout Lookup) -> ExternalAnswer? {
-        guard configuration.forwards, WireName.labelCount(name) >= configuration.ndots else { return nil }
+        guard configuration.forwards, TreeName.labelCount(name) >= configuration.ndots else { return nil }
         let question = ExternalQuestion(name: name, type: type)
         if let answer = lookup.externals[question] { return answer }
         lookup.missing.insert(question)

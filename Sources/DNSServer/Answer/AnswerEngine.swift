@@ -1,3 +1,4 @@
+import CDatagram
 import DNSWire
 import RegistryStore
 
@@ -20,28 +21,32 @@ struct AnswerEngine: ~Copyable {
         case tcp
     }
 
-    private let view: DNSView
-    private let deadlines: LeaseDeadlines
-    private let reader: Int
-    private var zones: ZoneTable
-    private var zoneGeneration: UInt64
-    private let scratch: RawBlock
-    private var random: UInt64
-    private let stubs: StubMatcher?
+    let view: DNSView
+    let table: NameTable
+    let deadlines: LeaseDeadlines
+    let reader: Int
+    var zones: ZoneTable
+    var zoneGeneration: UInt64
+    let scratch: RawBlock
+    /// Where the folded name of the query being answered begins in the scratch.
+    var name = 0
+    var random: UInt64
+    let stubs: StubMatcher?
     /// UDP answers are at most so long whatever the client offers.
-    private let udpPayloadMax: Int
-    private let forwards: Bool
-    private let version: [UInt8]
-    private(set) var deferral: Deferral?
+    let udpPayloadMax: Int
+    let forwards: Bool
+    let version: [UInt8]
+    var deferral: Deferral?
     var counters = EngineCounters()
     /// Time of the batch: monotonic milliseconds and Unix seconds.
-    private var now: Int64 = 0
-    private var unixSeconds: Int64 = 0
+    var now: Int64 = 0
+    var unixSeconds: Int64 = 0
 
     /// nil when the view has no place for another reader.
     init?(view: DNSView, deadlines: LeaseDeadlines, stubs: StubMatcher?, udpPayloadMax: Int, version: String) {
         guard let reader = view.epochs.register() else { return nil }
         self.view = view
+        table = view.table
         self.deadlines = deadlines
         self.reader = reader
         self.stubs = stubs
@@ -50,7 +55,7 @@ struct AnswerEngine: ~Copyable {
         forwards = view.configuration.forwards
         zoneGeneration = view.currentZoneGeneration
         zones = view.currentZones
-        scratch = .allocate(320)
+        scratch = .allocate(Self.slotStride * Self.slots + 64)
         random = .random(in: 1 ... .max)
     }
 
@@ -71,26 +76,85 @@ struct AnswerEngine: ~Copyable {
     /// After a batch.
     func leave() { view.epochs.leave(reader) }
 
+    // MARK: looking ahead
+
+    /// Scratch of one slot: the folded name with its slack, its hash, and the parsed query.
+    static let slotStride = 320
+    private static let hashOffset = 272
+    private static let parsedOffset = 280
+    static let slots = 64
+
+    /// Parses the query of a slot (below 64), hashes its name and asks for the cache line the search begins at.
+    mutating func prepare(_ slot: Int, _ query: UnsafeRawPointer, length: Int) {
+        let base = slot &* Self.slotStride
+        let parsed = unsafe QueryParser.parse(
+            RawSpan(_unsafeStart: query, byteCount: length &+ 16), length: length)
+        scratch.store(parsed, at: base &+ Self.parsedOffset)
+        guard parsed.disposition == .answer else { return }
+        let name = unsafe scratch.pointer + base
+        unsafe NameHash.fold(query + 12, parsed.nameLength, to: name)
+        let hash = unsafe table.hash(UnsafeRawPointer(name), parsed.nameLength)
+        scratch.store(hash, at: base &+ Self.hashOffset)
+        unsafe cdatagram_prefetch(table.prefetchAddress(hash))
+    }
+
+    /// Asks for the memory that the first `count` prepared queries will need, one dependent step after the other.
+    func lookAhead(_ count: Int) {
+        guard count > 1 else { return }
+        for slot in 0..<count {
+            let candidate = table.firstCandidate(hash(slot))
+            if candidate != 0 {
+                unsafe cdatagram_prefetch(UnsafeRawPointer(bitPattern: candidate))
+                unsafe cdatagram_prefetch(UnsafeRawPointer(bitPattern: candidate &+ 64))
+            }
+        }
+        for slot in 0..<count {
+            let candidate = table.firstCandidate(hash(slot))
+            guard candidate != 0 else { continue }
+            let answers = NameNode(block: RawBlock(address: candidate)).answers
+            if answers != 0 {
+                for line in 0..<3 {
+                    unsafe cdatagram_prefetch(UnsafeRawPointer(bitPattern: answers &+ UInt(line) &* 64))
+                }
+            }
+        }
+    }
+
+    @inline(__always)
+    private func hash(_ slot: Int) -> UInt64 {
+        scratch.load(slot &* Self.slotStride &+ Self.hashOffset, as: UInt64.self)
+    }
+
+    // MARK: answering
+
     /// Answers one query into `out`. Returns the answer's length, 0 to stay silent, -1 when `deferral` says what to do.
     mutating func answer(
         _ query: UnsafeRawPointer, length: Int, out: UnsafeMutableRawPointer, capacity: Int, transport: Transport
     ) -> Int {
-        let message = unsafe RawSpan(_unsafeStart: query, byteCount: length &+ 16)
-        let parsed = QueryParser.parse(message, length: length)
+        unsafe prepare(0, query, length: length)
+        return unsafe answerPrepared(0, query, length: length, out: out, capacity: capacity, transport: transport)
+    }
+
+    /// As `answer`, for a slot that was prepared with the same query.
+    mutating func answerPrepared(
+        _ slot: Int, _ query: UnsafeRawPointer, length: Int, out: UnsafeMutableRawPointer, capacity: Int,
+        transport: Transport
+    ) -> Int {
+        name = slot &* Self.slotStride
+        let parsed = scratch.load(name &+ Self.parsedOffset, as: ParsedQuery.self)
         counters.queries &+= 1
         guard parsed.disposition == .answer else { return unsafe reject(parsed, query, length, out, capacity) }
         let limit = transport == .tcp ? 65_535 : udpLimit(parsed)
         guard parsed.qclass == .in, !Self.isRefused(parsed.qtype) else {
             return unsafe special(parsed, query, length, out, capacity, limit)
         }
-        unsafe NameHash.fold(query + 12, parsed.nameLength, to: scratch.pointer)
-        if let stubs, stubs.isActive, stubs.covers(foldedName(parsed)) {
+        if let stubs, stubs.isActive, stubs.zone(for: foldedName(parsed)) != nil {
             if parsed.stubLoop { return 0 }
             deferral = .stub
             return -1
         }
-        let hash = unsafe view.table.hash(UnsafeRawPointer(scratch.pointer), parsed.nameLength)
-        if let node = unsafe view.table.find(UnsafeRawPointer(scratch.pointer), parsed.nameLength, hash) {
+        let folded = unsafe UnsafeRawPointer(scratch.pointer + name)
+        if let node = unsafe table.find(folded, parsed.nameLength, hash(slot)) {
             let zone = node.zone
             if zone >= 0 {
                 var address = node.answers
@@ -103,354 +167,44 @@ struct AnswerEngine: ~Copyable {
                     address = block.next
                 }
             }
-        } else if let zone = unsafe missingName(parsed, query, length) {
+        } else if let zone = missingName(parsed) {
             return unsafe negative(parsed, query, out, capacity, limit, zone: zone, rcode: .nxDomain)
         }
         return unsafe cold(parsed, query, length, out, capacity, limit)
     }
 
-    private mutating func udpLimit(_ parsed: ParsedQuery) -> Int {
+    mutating func udpLimit(_ parsed: ParsedQuery) -> Int {
         parsed.hasEDNS ? max(512, min(parsed.udpPayloadSize, udpPayloadMax)) : 512
     }
 
-    private func foldedName(_ parsed: ParsedQuery) -> [UInt8] { scratch.bytes(0, parsed.nameLength) }
+    func foldedName(_ parsed: ParsedQuery) -> [UInt8] { scratch.bytes(name, parsed.nameLength) }
 
     /// The zone of a name that certainly does not exist: its closest existing ancestor is ours, and nothing in the name
     /// or above could make it up (wildcards, delegations, virtual names). nil: ask the cold path.
-    private func missingName(_ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int) -> Int? {
+    private func missingName(_ parsed: ParsedQuery) -> Int? {
         var offset = 0
+        var zone: Int?
         while offset < parsed.nameLength {
-            let size = Int(scratch.load(offset, as: UInt8.self))
-            if size == 0 { return nil }
-            let first = scratch.load(offset &+ 1, as: UInt8.self)
-            if first == UInt8(ascii: "_") || (size == 1 && first == UInt8(ascii: "*")) { return nil }
-            if size == 3 && first == UInt8(ascii: "a") && scratch.load(offset &+ 2, as: UInt16.self) == 0x796e {
-                return nil
-            }
+            let size = Int(scratch.load(name &+ offset, as: UInt8.self))
+            if size == 0 || isSpecial(name &+ offset &+ 1, size) { return size == 0 ? zone : nil }
             offset &+= 1 &+ size
+            if zone != nil { continue }
             let left = parsed.nameLength &- offset
-            let name = unsafe UnsafeRawPointer(scratch.pointer + offset)
-            if let node = unsafe view.table.find(name, left, view.table.hash(name, left)) {
-                let zone = node.zone
-                guard zone >= 0, node.flags == 0, !hasSpecialLabel(from: offset, parsed.nameLength) else { return nil }
-                return Int(zone)
+            let rest = unsafe UnsafeRawPointer(scratch.pointer + name + offset)
+            if let node = unsafe table.find(rest, left, table.hash(rest, left)) {
+                guard node.zone >= 0, node.flags == 0 else { return nil }
+                zone = Int(node.zone)
             }
         }
-        return nil
+        return zone
     }
 
-    /// Whether a label that wildcards or virtual names use stands in the rest of the folded name.
-    private func hasSpecialLabel(from start: Int, _ nameLength: Int) -> Bool {
-        var offset = start
-        while offset < nameLength {
-            let size = Int(scratch.load(offset, as: UInt8.self))
-            if size == 0 { return false }
-            let first = scratch.load(offset &+ 1, as: UInt8.self)
-            if first == UInt8(ascii: "*") || first == UInt8(ascii: "_") { return true }
-            if size == 3 && first == UInt8(ascii: "a") && scratch.load(offset &+ 2, as: UInt16.self) == 0x796e {
-                return true
-            }
-            offset &+= 1 &+ size
-        }
-        return false
-    }
-
-    // MARK: writing
-
-    /// Copies an answer behind the question and fills in its TTLs.
-    private mutating func write(
-        _ block: AnswerBlock, _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ out: UnsafeMutableRawPointer,
-        _ capacity: Int, _ limit: Int, zone: Int
-    ) -> Int {
-        let flags = block.flags
-        if flags & AnswerBlock.Flag.noData != 0 {
-            return unsafe negative(parsed, query, out, capacity, limit, zone: zone, rcode: .noError)
-        }
-        let base = 12 &+ parsed.nameLength &+ 4
-        let room = min(limit, capacity &- 64) &- base &- (parsed.hasEDNS ? 11 : 0)
-        guard room > 0 else { return 0 }
-        unsafe out.copyMemory(from: query, byteCount: base)
-        var answers = block.answerCount
-        let authorities = block.authorityCount
-        var additionals = block.additionalCount
-        var truncated = flags & AnswerBlock.Flag.partial != 0
-        var bytes = block.bodyBytes
-        var keptAuthorities = authorities
-        if bytes > room {
-            additionals = 0
-            let kept = answers &+ authorities
-            bytes = kept > 0 ? block.end(kept &- 1) : 0
-            if bytes > room {
-                truncated = true
-                keptAuthorities = 0
-                answers = fitting(block, answers, room)
-                bytes = answers > 0 ? (block.stride > 0 ? answers &* block.stride : block.end(answers &- 1)) : 0
-            }
-        }
-        let source = unsafe UnsafeRawPointer(block.block.pointer + block.bodyOffset)
-        var start = 0
-        if flags & AnswerBlock.Flag.rotates != 0 && answers > 0 {
-            start = Int(truncatingIfNeeded: nextRandom() % UInt64(block.answerCount))
-            unsafe copyRotated(block, source, out + base, answers, start)
-            let rest = bytes &- answers &* block.stride
-            if rest > 0 {
-                unsafe (out + base + answers &* block.stride).copyMemory(
-                    from: source + block.answerBytes, byteCount: rest)
-            }
-        } else if bytes > 0 {
-            unsafe (out + base).copyMemory(from: source, byteCount: bytes)
-        }
-        unsafe writeTTLs(block, out + base, answers, start, keptAuthorities &+ additionals)
-        let authoritative: UInt8 = flags & AnswerBlock.Flag.authoritative != 0 ? 4 : 0
-        unsafe header(
-            out, query, rcode: UInt8(truncatingIfNeeded: block.rcode), bits: authoritative | (truncated ? 2 : 0),
-            answers,
-            keptAuthorities, additionals &+ (parsed.hasEDNS ? 1 : 0))
-        if truncated { counters.truncated &+= 1 }
-        counters.answered &+= 1
-        return unsafe finish(parsed, out, base &+ bytes)
-    }
-
-    /// How many whole answers fit.
-    private func fitting(_ block: AnswerBlock, _ answers: Int, _ room: Int) -> Int {
-        if block.stride > 0 { return min(answers, room / block.stride) }
-        var low = 0
-        var high = answers
-        while low < high {
-            let middle = (low &+ high &+ 1) / 2
-            if block.end(middle &- 1) <= room { low = middle } else { high = middle &- 1 }
-        }
-        return low
-    }
-
-    /// Answers of equal length, beginning with number `start` and wrapping around.
-    private func copyRotated(
-        _ block: AnswerBlock, _ source: UnsafeRawPointer, _ target: UnsafeMutableRawPointer, _ count: Int, _ start: Int
-    ) {
-        let stride = block.stride
-        let first = min(count, block.answerCount &- start)
-        unsafe target.copyMemory(from: source + start &* stride, byteCount: first &* stride)
-        if count > first {
-            unsafe (target + first &* stride).copyMemory(from: source, byteCount: (count &- first) &* stride)
-        }
-    }
-
-    /// Seconds a record may be cached: its own TTL, not beyond its lease.
+    /// Whether a label may be a wildcard (`*`, `any`) or part of a virtual name (`_…`).
     @inline(__always)
-    private func remaining(_ block: AnswerBlock, _ record: Int) -> UInt32 {
-        let ttl = block.ttl(record)
-        let slot = block.deadlineSlot(record)
-        guard slot != LeaseDeadlines.none else { return ttl }
-        let left = deadlines.deadline(slot)
-        if left == .max { return ttl }
-        let seconds = max(0, left &- now &+ 999) / 1000
-        return UInt32(truncatingIfNeeded: min(Int64(ttl), seconds))
-    }
-
-    private func writeTTLs(
-        _ block: AnswerBlock, _ out: UnsafeMutableRawPointer, _ answers: Int, _ start: Int, _ others: Int
-    ) {
-        let total = block.answerCount
-        if block.flags & AnswerBlock.Flag.uniformTTL != 0 {
-            var ttl = block.ttlCap
-            var record = start
-            for _ in 0..<answers {
-                ttl = min(ttl, remaining(block, record))
-                record &+= 1
-                if record == total { record = 0 }
-            }
-            for place in 0..<answers { unsafe store(ttl, out, block.ttlOffset(place)) }
-        } else {
-            for record in 0..<answers { unsafe store(remaining(block, record), out, block.ttlOffset(record)) }
-        }
-        for record in total..<(total &+ others) { unsafe store(remaining(block, record), out, block.ttlOffset(record)) }
-    }
-
-    @inline(__always)
-    private func store(_ ttl: UInt32, _ out: UnsafeMutableRawPointer, _ offset: Int) {
-        unsafe out.storeBytes(of: ttl.bigEndian, toByteOffset: offset, as: UInt32.self)
-    }
-
-    /// NXDOMAIN or NODATA with the zone's SOA.
-    private mutating func negative(
-        _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ out: UnsafeMutableRawPointer, _ capacity: Int, _ limit: Int,
-        zone: Int, rcode: RCODE
-    ) -> Int {
-        let base = 12 &+ parsed.nameLength &+ 4
-        guard let template = zones.template(zone), template.apexLength <= parsed.nameLength else { return 0 }
-        let bytes = template.bodyLength
-        let fits = base &+ bytes &+ (parsed.hasEDNS ? 11 : 0) <= min(limit, capacity &- 64)
-        unsafe out.copyMemory(from: query, byteCount: base)
-        if fits {
-            let body = unsafe out + base
-            unsafe body.copyMemory(from: template.block.pointer + NegativeTemplate.bodyOffset, byteCount: bytes)
-            let apex = UInt16(truncatingIfNeeded: 0xC000 | (12 &+ parsed.nameLength &- template.apexLength)).bigEndian
-            unsafe body.storeBytes(of: apex, as: UInt16.self)
-            for pointer in [template.mnamePointer, template.rnamePointer] where pointer > 0 {
-                unsafe body.storeBytes(of: apex, toByteOffset: pointer, as: UInt16.self)
-            }
-            if template.serialOffset > 0 {
-                unsafe store(UInt32(truncatingIfNeeded: unixSeconds / 3600 * 3600), body, template.serialOffset)
-            }
-        }
-        unsafe header(
-            out, query, rcode: UInt8(truncatingIfNeeded: rcode.rawValue), bits: 4, 0, fits ? 1 : 0,
-            parsed.hasEDNS ? 1 : 0)
-        if rcode == .nxDomain { counters.nxdomain &+= 1 } else { counters.nodata &+= 1 }
-        return unsafe finish(parsed, out, base &+ (fits ? bytes : 0))
-    }
-
-    /// Header of an answer: QR, the query's opcode, RD and CD, `bits` AA and TC, RA when we forward.
-    @inline(__always)
-    private func header(
-        _ out: UnsafeMutableRawPointer, _ query: UnsafeRawPointer, rcode: UInt8, bits: UInt8, _ answers: Int,
-        _ authorities: Int, _ additionals: Int
-    ) {
-        let first = unsafe query.load(fromByteOffset: 2, as: UInt8.self)
-        let second = unsafe query.load(fromByteOffset: 3, as: UInt8.self)
-        unsafe out.storeBytes(of: 0x80 | (first & 0x79) | bits, toByteOffset: 2, as: UInt8.self)
-        unsafe out.storeBytes(of: (second & 0x10) | (forwards ? 0x80 : 0) | rcode, toByteOffset: 3, as: UInt8.self)
-        let counts =
-            UInt64(1) << 48 | UInt64(truncatingIfNeeded: answers) << 32 | UInt64(truncatingIfNeeded: authorities) << 16
-            | UInt64(truncatingIfNeeded: additionals)
-        unsafe out.storeBytes(of: counts.bigEndian, toByteOffset: 4, as: UInt64.self)
-    }
-
-    /// OPT for a query that had one (RFC 6891 section 6.1.1): the header's additional count includes it already.
-    @inline(__always)
-    private func finish(_ parsed: ParsedQuery, _ out: UnsafeMutableRawPointer, _ length: Int) -> Int {
-        guard parsed.hasEDNS else { return length }
-        unsafe out.storeBytes(of: 0, toByteOffset: length, as: UInt8.self)
-        let opt =
-            UInt64(41) << 48 | UInt64(truncatingIfNeeded: udpPayloadMax) << 32 | (parsed.dnssecOK ? 0x8000 : 0)
-        unsafe out.storeBytes(of: opt.bigEndian, toByteOffset: length &+ 1, as: UInt64.self)
-        unsafe out.storeBytes(of: 0, toByteOffset: length &+ 9, as: UInt16.self)
-        return length &+ 11
-    }
-
-    @inline(__always)
-    private mutating func nextRandom() -> UInt64 {
-        random ^= random &<< 13
-        random ^= random &>> 7
-        random ^= random &<< 17
-        return random
-    }
-
-    // MARK: the cold path
-
-    @inline(never)
-    private mutating func cold(
-        _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int, _ out: UnsafeMutableRawPointer,
-        _ capacity: Int,
-        _ limit: Int
-    ) -> Int {
-        counters.composed &+= 1
-        switch view.resolve(foldedName(parsed), parsed.qtype, now: now, unixSeconds: unixSeconds) {
-        case .published(let block, let zone):
-            return unsafe write(block, parsed, query, out, capacity, limit, zone: zone)
-        case .composed(let answer, let zone):
-            return unsafe write(answer, parsed, query, out, capacity, limit, zone: zone)
-        case .nxdomain(let zone):
-            return unsafe negative(parsed, query, out, capacity, limit, zone: zone, rcode: .nxDomain)
-        case .forward:
-            guard forwards else {
-                return unsafe failure(.refused, .notAuthoritative, parsed, query, length, out, capacity)
-            }
-            guard parsed.labelCount >= view.configuration.ndots else {
-                return unsafe failure(.servFail, nil, parsed, query, length, out, capacity, recursionAvailable: true)
-            }
-            deferral = .forward
-        case .external(let missing): deferral = .external(missing)
-        }
-        return -1
-    }
-
-    /// Writes an answer that is not kept.
-    private mutating func write(
-        _ answer: ComposedAnswer, _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ out: UnsafeMutableRawPointer,
-        _ capacity: Int, _ limit: Int, zone: Int
-    ) -> Int {
-        let block = AnswerBlock.make(answer, next: 0)
-        let length = unsafe write(block, parsed, query, out, capacity, limit, zone: zone)
-        block.block.free()
-        return length
-    }
-
-    /// The second try of a question whose external parts are known now. Same results as `answer`.
-    mutating func answer(
-        _ query: UnsafeRawPointer, length: Int, externals: [ExternalQuestion: ExternalAnswer],
-        out: UnsafeMutableRawPointer, capacity: Int, transport: Transport
-    ) -> Int {
-        let message = unsafe RawSpan(_unsafeStart: query, byteCount: length &+ 16)
-        let parsed = QueryParser.parse(message, length: length)
-        guard parsed.disposition == .answer else { return 0 }
-        let limit = transport == .tcp ? 65_535 : udpLimit(parsed)
-        unsafe NameHash.fold(query + 12, parsed.nameLength, to: scratch.pointer)
-        switch view.resolve(
-            foldedName(parsed), parsed.qtype, now: now, unixSeconds: unixSeconds, externals: externals)
-        {
-        case .published(let block, let zone):
-            return unsafe write(block, parsed, query, out, capacity, limit, zone: zone)
-        case .composed(let answer, let zone):
-            return unsafe write(answer, parsed, query, out, capacity, limit, zone: zone)
-        case .nxdomain(let zone):
-            return unsafe negative(parsed, query, out, capacity, limit, zone: zone, rcode: .nxDomain)
-        case .external(let missing): deferral = .external(missing)
-        case .forward: deferral = .forward
-        }
-        return -1
-    }
-
-    /// Malformed queries, and opcodes and EDNS versions we do not have.
-    @inline(never)
-    private mutating func reject(
-        _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int, _ out: UnsafeMutableRawPointer, _ capacity: Int
-    ) -> Int {
-        guard parsed.disposition != .drop else {
-            counters.dropped &+= 1
-            return 0
-        }
-        return unsafe failure(parsed.disposition.rcode, nil, parsed, query, length, out, capacity)
-    }
-
-    /// Types and classes that are refused or answered specially.
-    @inline(never)
-    private mutating func special(
-        _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int, _ out: UnsafeMutableRawPointer,
-        _ capacity: Int,
-        _ limit: Int
-    ) -> Int {
-        if parsed.qclass == .ch, parsed.qtype == .txt {
-            unsafe NameHash.fold(query + 12, parsed.nameLength, to: scratch.pointer)
-            let name = foldedName(parsed)
-            if let answer = ChaosAnswers.answer(name, domain: view.configuration.domain.wire, version: version) {
-                return unsafe write(answer, parsed, query, out, capacity, limit, zone: 0)
-            }
-        }
-        let length = unsafe failure(.refused, .notSupported, parsed, query, length, out, capacity)
-        if length > 3 && parsed.qtype == .any && parsed.qclass == .in {
-            // SkyDNS refuses ANY with RD clear.
-            let flags = unsafe out.load(fromByteOffset: 2, as: UInt8.self)
-            unsafe out.storeBytes(of: flags & 0xFE, toByteOffset: 2, as: UInt8.self)
-        }
-        return length
-    }
-
-    private static func isRefused(_ type: RRType) -> Bool {
-        // 128 to 255 are question types and meta types (RFC 6895 section 3.1); OPT is no question.
-        type.rawValue == 41 || (128...255).contains(type.rawValue)
-    }
-
-    /// An answer that is only an RCODE.
-    mutating func failure(
-        _ rcode: RCODE, _ extended: ExtendedErrorCode?, _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int,
-        _ out: UnsafeMutableRawPointer, _ capacity: Int, recursionAvailable: Bool = false
-    ) -> Int {
-        counters.count(rcode)
-        let message = unsafe RawSpan(_unsafeStart: query, byteCount: length)
-        var output = unsafe MutableRawSpan(_unsafeStart: out, byteCount: capacity)
-        return ErrorResponse.write(
-            parsed, message: message, rcode: rcode, extendedError: extended, recursionAvailable: recursionAvailable,
-            into: &output)
+    private func isSpecial(_ label: Int, _ size: Int) -> Bool {
+        let first = scratch.load(label, as: UInt8.self)
+        if first == UInt8(ascii: "_") || (size == 1 && first == UInt8(ascii: "*")) { return true }
+        return size == 3 && first == UInt8(ascii: "a") && scratch.load(label &+ 1, as: UInt8.self) == UInt8(ascii: "n")
+            && scratch.load(label &+ 2, as: UInt8.self) == UInt8(ascii: "y")
     }
 }

@@ -7,7 +7,7 @@ enum ChaosAnswers {
     /// The TXT answer of a folded name; nil for names that are refused.
     static func answer(_ name: [UInt8], domain: [UInt8], version: [UInt8]) -> ComposedAnswer? {
         let texts: [[UInt8]]
-        switch WireName.labels(of: name).map({ String(decoding: $0, as: UTF8.self) }) {
+        switch TreeName.labels(of: name).map({ String(decoding: $0, as: UTF8.self) }) {
         case ["version", "bind"], ["version", "server"]: texts = [version]
         case ["hostname", "bind"], ["id", "server"]: texts = [Array("localhost".utf8)]
         case ["authors", "bind"]: texts = authors.shuffled().map { Array($0.utf8) }

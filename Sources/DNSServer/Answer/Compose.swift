@@ -56,7 +56,7 @@ extension ViewState {
         var aliases = Set<[UInt8]>()
         return records.filter { record in
             guard seen.insert(record).inserted else { return false }
-            return record.type != .cname || aliases.insert(WireName.folded(record.owner)).inserted
+            return record.type != .cname || aliases.insert(TreeName.folded(record.owner)).inserted
         }
     }
 }

@@ -1,29 +1,29 @@
-package import DNSWire
+import DNSWire
 import RegistryStore
 
 /// A question that only the forwarders can answer: targets outside our zones.
-package struct ExternalQuestion: Hashable, Sendable {
+struct ExternalQuestion: Hashable, Sendable {
     /// Wire form, letter case as stored.
-    package let name: [UInt8]
-    package let type: RRType
+    let name: [UInt8]
+    let type: RRType
 
-    package init(name: [UInt8], type: RRType) {
+    init(name: [UInt8], type: RRType) {
         self.name = name
         self.type = type
     }
 }
 
 /// What the forwarders said to an `ExternalQuestion`.
-package struct ExternalAnswer: Sendable {
-    package struct Record: Sendable {
+struct ExternalAnswer: Sendable {
+    struct Record: Sendable {
         /// Wire form.
-        package let owner: [UInt8]
-        package let type: RRType
-        package let ttl: UInt32
+        let owner: [UInt8]
+        let type: RRType
+        let ttl: UInt32
         /// Uncompressed RDATA.
-        package let rdata: [UInt8]
+        let rdata: [UInt8]
 
-        package init(owner: [UInt8], type: RRType, ttl: UInt32, rdata: [UInt8]) {
+        init(owner: [UInt8], type: RRType, ttl: UInt32, rdata: [UInt8]) {
             self.owner = owner
             self.type = type
             self.ttl = ttl
@@ -32,11 +32,11 @@ package struct ExternalAnswer: Sendable {
     }
 
     /// NOERROR; false for NXDOMAIN, failure, no forwarder.
-    package let succeeded: Bool
+    let succeeded: Bool
     /// The CNAMEs on the way and the records of the type.
-    package let records: [Record]
+    let records: [Record]
 
-    package init(succeeded: Bool, records: [Record]) {
+    init(succeeded: Bool, records: [Record]) {
         self.succeeded = succeeded
         self.records = records
     }

@@ -9,7 +9,7 @@ struct Member {
     let name: [UInt8]
 
     /// Labels of the key: the group rule and the order of equals go by it.
-    var depth: Int { WireName.labelCount(name) }
+    var depth: Int { TreeName.labelCount(name) }
 
     /// SkyDNS collapses equal values, whatever their keys, TTL, mail and group.
     struct Identity: Hashable {
@@ -28,8 +28,8 @@ struct Member {
 
     /// Order of keys: labels from the root.
     static func precedes(_ a: Member, _ b: Member) -> Bool {
-        let left = WireName.labels(of: a.name)
-        let right = WireName.labels(of: b.name)
+        let left = TreeName.labels(of: a.name)
+        let right = TreeName.labels(of: b.name)
         for (x, y) in zip(left.reversed(), right.reversed()) where x != y { return x.lexicographicallyPrecedes(y) }
         return left.count < right.count
     }
@@ -74,7 +74,7 @@ extension ViewState {
     /// Whether a remembered place still is a node below `top`.
     private func isBelow(_ index: ViewTree.Index, _ top: ViewTree.Index) -> Bool {
         guard Int(index) < tree.nodes.count else { return false }
-        return WireName.isSubdomain(tree.name(of: index), of: tree.name(of: top))
+        return TreeName.isSubdomain(tree.name(of: index), of: tree.name(of: top))
     }
 
     private func append(_ index: ViewTree.Index, to members: inout [Member]) {

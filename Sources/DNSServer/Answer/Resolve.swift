@@ -27,7 +27,7 @@ extension ViewState {
 
     /// `local.dns.<domain>`, the host-local alias.
     var localAlias: [UInt8]? {
-        WireName.make(labels: [Array("local".utf8), Array("dns".utf8)], under: configuration.domain.wire)
+        TreeName.make(labels: [Array("local".utf8), Array("dns".utf8)], under: configuration.domain.wire)
     }
 
     private mutating func resolveLocal(_ local: [UInt8], _ lookup: inout Lookup) -> Resolution {
@@ -49,7 +49,7 @@ extension ViewState {
         var sections = Sections()
         for rdata in servers.rdata {
             sections.authorities.append(.init(owner: cutName, type: .ns, ttl: servers.ttl, data: .name(rdata)))
-            guard let glue = tree.index(of: WireName.folded(rdata)), let data = tree.zoneData[glue] else { continue }
+            guard let glue = tree.index(of: TreeName.folded(rdata)), let data = tree.zoneData[glue] else { continue }
             for type in [RRType.a, .aaaa] {
                 guard let rrset = data[type] else { continue }
                 sections.additionals += rrset.rdata.map {
@@ -66,17 +66,22 @@ extension ViewState {
     mutating func resolve(
         at index: ViewTree.Index, owner: [UInt8], publishAt: ViewTree.Index?, _ lookup: inout Lookup
     ) -> Resolution {
-        var sections = zoneSections(at: index, owner: owner, &lookup)
-        let isApex = tree.zoneData[index]?.apexOf != nil
-        if sections == nil {
-            sections = registrationSections(at: index, owner: owner, isApex: isApex, &lookup)
-        } else if tree[index].members > 0, lookup.type != .soa, lookup.type != .ns, lookup.type != .cname {
-            let more = registrationSections(at: index, owner: owner, isApex: isApex, &lookup)
-            sections?.answers += more.answers
-            sections?.additionals += more.additionals
-        }
         // The serial of a domain's SOA moves with time, so that answer is not kept.
-        return finish(sections ?? Sections(), publishAt: lookup.type == .soa ? nil : publishAt, &lookup)
+        let place = lookup.type == .soa ? nil : publishAt
+        let isApex = tree.zoneData[index]?.apexOf != nil
+        guard var sections = zoneSections(at: index, owner: owner, &lookup) else {
+            let sections = registrationSections(at: index, owner: owner, isApex: isApex, &lookup)
+            return finish(sections, publishAt: place, &lookup)
+        }
+        // A zone's CNAME stands alone, and its SOA and NS win at its apex; of other types both sides answer.
+        let isAlone = sections.answers.first?.type == .cname || [.soa, .ns, .cname].contains(lookup.type)
+        guard tree[index].members > 0, !isAlone else {
+            return finish(sections, publishAt: place, capsTTL: false, &lookup)
+        }
+        let more = registrationSections(at: index, owner: owner, isApex: isApex, &lookup)
+        sections.answers += more.answers
+        sections.additionals += more.additionals
+        return finish(sections, publishAt: place, &lookup)
     }
 
     /// The records of a zone file at a name; nil when it has none of this type.
@@ -98,7 +103,7 @@ extension ViewState {
                 owner: owner, type: lookup.type, ttl: rrset.ttl, data: PlainRecord.data(lookup.type, rdata))
             sections.answers.append(record)
             guard lookup.type != .cname, lookup.type != .ptr, let target = record.target else { continue }
-            let folded = WireName.folded(target)
+            let folded = TreeName.folded(target)
             if let place = place(of: folded) {
                 lookup.dependsOnOthers = true
                 sections.additionals += records(at: place, owner: target, types: [.a, .aaaa], chain: [folded], &lookup)
@@ -158,7 +163,7 @@ extension ViewState {
     private func aliasRecords(_ entries: [Entry], at index: ViewTree.Index, owner: [UInt8]) -> [PlainRecord] {
         for entry in entries {
             guard let registration = entry.registration, case .name(let text) = registration.host,
-                let target = WireName.make(text: text)
+                let target = TreeName.make(text: text)
             else { continue }
             let member = Member(entry: entry, registration: registration, name: owner)
             return [
@@ -177,11 +182,11 @@ extension ViewState {
             let alias = aliasRecords([entry], at: index, owner: owner).first, let target = alias.target
         else { return nil }
         var sections = Sections()
-        var chain = [WireName.folded(owner)]
+        var chain = [TreeName.folded(owner)]
         var next = target
         var record = alias
         while chain.count <= Self.chainMax {
-            let folded = WireName.folded(next)
+            let folded = TreeName.folded(next)
             guard !chain.contains(folded), zone(of: folded) != nil, let place = place(of: folded) else {
                 return sections.answers.isEmpty ? nil : sections
             }
@@ -213,7 +218,9 @@ extension ViewState {
     }
 
     /// Turns sections into a resolution, unless the forwarders must be asked first.
-    func finish(_ sections: Sections, publishAt: ViewTree.Index?, _ lookup: inout Lookup) -> Resolution {
+    func finish(
+        _ sections: Sections, publishAt: ViewTree.Index?, capsTTL: Bool = true, _ lookup: inout Lookup
+    ) -> Resolution {
         if !lookup.missing.isEmpty { return .external(lookup.missing) }
         if sections.answers.isEmpty {
             var answer = ComposedAnswer.noData(lookup.type)
@@ -221,7 +228,7 @@ extension ViewState {
             answer.validUntil = lookup.validUntil
             return .answer(answer, index: lookup.externals.isEmpty ? publishAt : nil)
         }
-        let answer = compose(sections, &lookup, capsTTL: true)
+        let answer = compose(sections, &lookup, capsTTL: capsTTL)
         return .answer(answer, index: lookup.externals.isEmpty ? publishAt : nil)
     }
 }

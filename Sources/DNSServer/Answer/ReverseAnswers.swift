@@ -41,9 +41,9 @@ extension ViewState {
     /// The host of an arpa key as a name, even when it is an address (SkyDNS).
     private static func hostName(_ host: ServiceHost) -> [UInt8]? {
         switch host {
-        case .name(let text): WireName.make(text: text)
+        case .name(let text): TreeName.make(text: text)
         case .ipv4(let address):
-            WireName.make(
+            TreeName.make(
                 text: [24, 16, 8, 0].map { String(UInt8(truncatingIfNeeded: address >> $0)) }.joined(separator: "."))
         case .ipv6, .none: nil
         }

@@ -48,7 +48,7 @@ extension ViewState {
 
     /// The name servers of the domain: the entries below `ns.dns.<domain>`; one that is no address is passed over.
     mutating func nameServerRecords(owner: [UInt8], _ lookup: inout Lookup) -> Sections {
-        guard let name = WireName.make(labels: [Array("ns".utf8), Array("dns".utf8)], under: owner),
+        guard let name = TreeName.make(labels: [Array("ns".utf8), Array("dns".utf8)], under: owner),
             let index = tree.index(of: name)
         else { return Sections() }
         var sections = Sections()
@@ -72,9 +72,9 @@ extension ViewState {
             sections.additionals.append(address)
             return
         }
-        guard seen.insert(WireName.folded(target)).inserted else { return }
+        guard seen.insert(TreeName.folded(target)).inserted else { return }
         lookup.dependsOnOthers = true
-        let folded = WireName.folded(target)
+        let folded = TreeName.folded(target)
         if let place = place(of: folded) {
             sections.additionals += records(at: place, owner: target, types: [.a, .aaaa], chain: [folded], &lookup)
         } else if zone(of: folded) == nil {
@@ -102,9 +102,9 @@ extension ViewState {
     /// SRV and MX target: the member's own name for an address host, else the host; stripped as the value says.
     private func target(of member: Member) -> [UInt8]? {
         switch member.registration.host {
-        case .ipv4, .ipv6: return WireName.stripped(member.name, member.registration.targetStrip)
+        case .ipv4, .ipv6: return TreeName.stripped(member.name, member.registration.targetStrip)
         case .name(let text):
-            return WireName.make(text: text).map { WireName.stripped($0, member.registration.targetStrip) }
+            return TreeName.make(text: text).map { TreeName.stripped($0, member.registration.targetStrip) }
         case .none: return nil
         }
     }

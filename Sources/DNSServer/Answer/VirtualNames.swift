@@ -15,10 +15,10 @@ enum VirtualName {
     /// nil for ordinary names, and for zones that hold no registrations (`domain` nil).
     init?(_ name: [UInt8], domain: [UInt8]?) {
         guard let domain else { return nil }
-        let labels = WireName.labels(of: name).map(Array.init)
+        let labels = TreeName.labels(of: name).map(Array.init)
         guard let proto = labels.prefix(3).firstIndex(where: { $0 == Self.tcp || $0 == Self.udp }),
-            let under = WireName.make(labels: Array(labels[(proto + 1)...])),
-            WireName.isSubdomain(under, of: domain)
+            let under = TreeName.make(labels: Array(labels[(proto + 1)...])),
+            TreeName.isSubdomain(under, of: domain)
         else { return nil }
         let isUDP = labels[proto] == Self.udp
         switch proto {
@@ -61,13 +61,13 @@ extension ViewState {
         case .service(let label, let isUDP, let under):
             members = serviceMembers(label, isUDP: isUDP, under: under, &lookup)
             pointers = members.compactMap { member in
-                WireName.labels(of: member.name).first.flatMap {
-                    WireName.make(labels: [Array($0)], under: lookup.question)
+                TreeName.labels(of: member.name).first.flatMap {
+                    TreeName.make(labels: [Array($0)], under: lookup.question)
                 }
             }
         case .instance(let label, let service, let isUDP, let under):
             members = serviceMembers(service, isUDP: isUDP, under: under, &lookup).filter {
-                WireName.labels(of: $0.name).first.map { $0.elementsEqual(label) } ?? false
+                TreeName.labels(of: $0.name).first.map { $0.elementsEqual(label) } ?? false
             }
             owner = lookup.question
         case .browsing(let domain): pointers = browsedServices(domain: domain, lookup.question)
@@ -96,7 +96,7 @@ extension ViewState {
     private mutating func serviceMembers(
         _ label: [UInt8], isUDP: Bool, under: [UInt8], _ lookup: inout Lookup
     ) -> [Member] {
-        guard let name = WireName.make(labels: [label], under: under), let index = tree.index(of: name) else {
+        guard let name = TreeName.make(labels: [label], under: under), let index = tree.index(of: name) else {
             return []
         }
         return members(below: index, &lookup).filter { member in
@@ -133,8 +133,8 @@ extension ViewState {
                     }
                     let service = KeyLayout.dnsLabel(attributes.service)
                     let label = [UInt8(ascii: "_")] + service
-                    guard WireName.labels(of: tree.name(of: child)).first.map({ $0.elementsEqual(service) }) ?? false,
-                        let name = WireName.make(labels: [label, Array((isUDP ? "_udp" : "_tcp").utf8)], under: domain)
+                    guard TreeName.labels(of: tree.name(of: child)).first.map({ $0.elementsEqual(service) }) ?? false,
+                        let name = TreeName.make(labels: [label, Array((isUDP ? "_udp" : "_tcp").utf8)], under: domain)
                     else { continue }
                     names.insert(name)
                 }

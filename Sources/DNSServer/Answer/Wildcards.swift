@@ -10,9 +10,9 @@ struct WildcardPattern {
 
     /// nil when the folded name has no wildcard.
     init?(_ name: [UInt8]) {
-        let labels = WireName.labels(of: name).map(Array.init)
+        let labels = TreeName.labels(of: name).map(Array.init)
         guard let deepest = labels.lastIndex(where: Self.isWildcard) else { return nil }
-        guard let base = WireName.make(labels: Array(labels[(deepest + 1)...])) else { return nil }
+        guard let base = TreeName.make(labels: Array(labels[(deepest + 1)...])) else { return nil }
         self.base = base
         descent = labels[...deepest].reversed().map { Self.isWildcard($0) ? nil : $0 }
     }
@@ -55,7 +55,7 @@ extension ViewState {
         }
         if let label {
             steps += 1
-            if let name = WireName.make(labels: [label], under: tree.name(of: index)), let child = tree.index(of: name)
+            if let name = TreeName.make(labels: [label], under: tree.name(of: index)), let child = tree.index(of: name)
             {
                 match(child, descent.dropFirst(), &members, &steps, &lookup)
             }

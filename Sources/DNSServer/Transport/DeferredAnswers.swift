@@ -31,17 +31,6 @@ struct DeferredQuery: Sendable {
     }
 }
 
-/// Who asks elsewhere for questions that are not ours.
-package protocol DeferredResolver: Sendable {
-    /// A whole answer to a client's query for a name outside our zones; its id and question are the query's.
-    /// Fits `limit` octets, with TC when it had to be cut.
-    func forward(_ query: [UInt8], limit: Int, overTCP: Bool) async -> [UInt8]
-    /// A whole answer to a query for a name in a stub zone; nil when the name is in none.
-    func forwardToStub(_ query: [UInt8], name: [UInt8], limit: Int, overTCP: Bool) async -> [UInt8]?
-    /// Records of one name and type outside our zones.
-    func lookup(_ question: ExternalQuestion) async -> ExternalAnswer
-}
-
 /// Answers deferred questions: forwards, or asks for the external parts and composes again.
 final class DeferredAnswers: Sendable {
     /// Questions waiting or being asked at most; more are answered SERVFAIL at once.
@@ -51,7 +40,8 @@ final class DeferredAnswers: Sendable {
 
     private let view: DNSView
     private let engine: Mutex<EngineBox>
-    private let resolver: any DeferredResolver
+    private let forwarder: Forwarder
+    private let stubs: StubMatcher?
     private let allowed: [ClientNetwork]
     private let clock: RegistryClock
     private let udpPayloadMax: Int
@@ -67,7 +57,8 @@ final class DeferredAnswers: Sendable {
     ) {
         self.view = view
         self.engine = Mutex(engine)
-        self.resolver = resolver
+        self.forwarder = forwarder
+        self.stubs = stubs
         self.allowed = allowed
         self.clock = clock
         self.udpPayloadMax = udpPayloadMax
@@ -105,21 +96,39 @@ final class DeferredAnswers: Sendable {
     func stop() { continuation.finish() }
 
     private func answer(_ query: DeferredQuery) async -> [UInt8] {
-        switch query.deferral {
-        case .stub:
-            if let name = questionName(query),
-                let answer = await resolver.forwardToStub(
-                    query.bytes, name: name, limit: limit(query), overTCP: query.transport == .tcp)
-            {
-                return answer
+        if case .external(let questions) = query.deferral { return await compose(query, questions) }
+        let transport: ForwardTransport = query.transport == .tcp ? .tcp : .udp
+        guard let request = ForwardRequest(query: query.bytes, transport: transport, limit: limit(query)) else {
+            return failure(.formErr, nil, query)
+        }
+        if case .stub = query.deferral {
+            // The zone may have gone since the thread looked.
+            guard let name = questionName(query), let zone = stubs?.zone(for: name) else {
+                return failure(.servFail, nil, query)
             }
-            return failure(.servFail, nil, query)
-        case .forward:
-            guard allowed.contains(where: { $0.contains(query.client) }) else {
-                return failure(.refused, .prohibited, query)
-            }
-            return await resolver.forward(query.bytes, limit: limit(query), overTCP: query.transport == .tcp)
-        case .external(let questions): return await compose(query, questions)
+            return bytes(await forwarder.forward(request, to: zone), query)
+        }
+        guard allowed.contains(where: { $0.contains(query.client) }) else { return failure(.refused, .prohibited, query) }
+        return bytes(await forwarder.forward(request), query)
+    }
+
+    private func bytes(_ outcome: ForwardOutcome, _ query: DeferredQuery) -> [UInt8] {
+        switch outcome {
+        case .message(let bytes): bytes
+        case .failure(let rcode, let extended): failure(rcode, extended, query)
+        }
+    }
+
+    private func lookup(_ question: ExternalQuestion) async -> ExternalAnswer {
+        let failed = ExternalAnswer(succeeded: false, records: [])
+        guard let name = try? DomainName(wire: question.name) else { return failed }
+        switch await forwarder.lookup(name: name, type: question.type) {
+        case .records(let records):
+            return ExternalAnswer(
+                succeeded: true,
+                records: records.map { .init(owner: $0.owner.wire, type: $0.type, ttl: $0.ttl, rdata: $0.rdata) })
+        case .noData: return ExternalAnswer(succeeded: true, records: [])
+        default: return failed
         }
     }
 
@@ -130,7 +139,7 @@ final class DeferredAnswers: Sendable {
         for _ in 0..<Self.roundsMax {
             let asked = missing
             let answers = await withTaskGroup(of: (ExternalQuestion, ExternalAnswer).self) { group in
-                for question in asked.prefix(64) { group.addTask { (question, await self.resolver.lookup(question)) } }
+                for question in asked.prefix(64) { group.addTask { (question, await self.lookup(question)) } }
                 return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
             }
             known.merge(answers) { $1 }
@@ -176,7 +185,7 @@ final class DeferredAnswers: Sendable {
     private func questionName(_ query: DeferredQuery) -> [UInt8]? {
         let parsed = parsed(query)
         guard parsed.nameLength > 0, 12 + parsed.nameLength <= query.bytes.count else { return nil }
-        return WireName.folded(Array(query.bytes[12..<(12 + parsed.nameLength)]))
+        return TreeName.folded(Array(query.bytes[12..<(12 + parsed.nameLength)]))
     }
 
     private func failure(_ rcode: RCODE, _ extended: ExtendedErrorCode?, _ query: DeferredQuery) -> [UInt8] {

@@ -67,9 +67,14 @@ final class UDPWorker: @unchecked Sendable {
         engine.value.enter(now: clock.monotonicMilliseconds(), unixSeconds: clock.unixMilliseconds() / 1000)
         for slot in 0..<count {
             let (bytes, length) = unsafe socket.received(slot)
-            let result = unsafe engine.value.answer(
-                bytes, length: length, out: socket.sendBytes(staged), capacity: DatagramSocket.sendSize, transport: .udp
-            )
+            unsafe engine.value.prepare(slot, bytes, length: length)
+        }
+        engine.value.lookAhead(count)
+        for slot in 0..<count {
+            let (bytes, length) = unsafe socket.received(slot)
+            let result = unsafe engine.value.answerPrepared(
+                slot, bytes, length: length, out: socket.sendBytes(staged), capacity: DatagramSocket.sendSize,
+                transport: .udp)
             if result > 0 {
                 socket.stage(staged, answering: slot, length: result)
                 staged &+= 1

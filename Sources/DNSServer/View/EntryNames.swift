@@ -17,12 +17,12 @@ struct EntryNames {
             let own = KeyLayout.dnsLabel(instance.id)
             let service = KeyLayout.dnsLabel(instance.service)
             for labels in [[own, service]] + instance.tags.map({ [own, service, KeyLayout.dnsLabel($0)] }) {
-                if let name = WireName.make(labels: labels, under: domain), !names.contains(name) { names.append(name) }
+                if let name = TreeName.make(labels: labels, under: domain), !names.contains(name) { names.append(name) }
             }
             // The key of a registration of the dialects is the store's business; a key that an etcd door wrote has its name.
             if entry.storedValue == nil { return names }
         }
-        if let labels = layout.ownerLabels(ofKey: entry.key), let name = WireName.make(labels: labels),
+        if let labels = layout.ownerLabels(ofKey: entry.key), let name = TreeName.make(labels: labels),
             !names.contains(name)
         {
             names.append(name)
@@ -49,13 +49,13 @@ enum ReverseName {
 
     /// Whether a folded name is below in-addr.arpa or ip6.arpa.
     static func isReverse(_ name: [UInt8]) -> Bool {
-        WireName.isSubdomain(name, of: inAddr) || WireName.isSubdomain(name, of: ip6)
+        TreeName.isSubdomain(name, of: inAddr) || TreeName.isSubdomain(name, of: ip6)
     }
 
     /// The address of a complete reverse name (RFC 1035 section 3.5, RFC 3596 section 2.5); nil for others.
     static func address(_ name: [UInt8]) -> ServiceHost? {
-        let labels = WireName.labels(of: name)
-        if WireName.isSubdomain(name, of: inAddr), labels.count == 6 {
+        let labels = TreeName.labels(of: name)
+        if TreeName.isSubdomain(name, of: inAddr), labels.count == 6 {
             var value: UInt32 = 0
             for label in labels.prefix(4).reversed() {
                 guard let text = String(validating: label, as: UTF8.self), let octet = UInt8(text),
@@ -65,7 +65,7 @@ enum ReverseName {
             }
             return .ipv4(value)
         }
-        if WireName.isSubdomain(name, of: ip6), labels.count == 34 {
+        if TreeName.isSubdomain(name, of: ip6), labels.count == 34 {
             var high: UInt64 = 0
             var low: UInt64 = 0
             for (place, label) in labels.prefix(32).reversed().enumerated() {

@@ -80,7 +80,7 @@ struct ViewState {
         var rest = name
         while true {
             if let found = tree.index(of: rest) { return found }
-            guard let up = WireName.parent(of: rest) else { return ViewTree.root }
+            guard let up = TreeName.parent(of: rest) else { return ViewTree.root }
             rest = up
         }
     }
@@ -127,13 +127,17 @@ struct ViewState {
         let before = Set(tree.zoneData.keys)
         var data: [ViewTree.Index: ZoneNode] = [:]
         // Shorter apexes first, so that names made below inherit the zone of the closest.
-        let live = table.zones.enumerated().filter(\.element.isLive).sorted { $0.element.apex.count < $1.element.apex.count }
+        let live = table.zones.enumerated().filter(\.element.isLive).sorted {
+            $0.element.apex.count < $1.element.apex.count
+        }
         for (number, zone) in live {
             let index = tree.ensure(zone.apex)
             data[index, default: ZoneNode()].apexOf = Int16(number)
             tree[index].published.zone = Int16(number)
         }
-        if let alias = localAlias, configuration.local != nil { data[tree.ensure(alias), default: ZoneNode()] = ZoneNode() }
+        if let alias = localAlias, configuration.local != nil {
+            data[tree.ensure(alias), default: ZoneNode()] = ZoneNode()
+        }
         for zone in loaded {
             for rrset in zone.rrsets {
                 let index = tree.ensure(rrset.owner.wire)
@@ -176,7 +180,7 @@ struct ViewState {
     /// The domain of the registrations as a zone, with SkyDNS's SOA.
     private var domainZone: ZoneTable.Zone {
         let domain = configuration.domain.wire
-        let server = WireName.make(labels: [Array("ns".utf8), Array("dns".utf8)], under: domain) ?? domain
+        let server = TreeName.make(labels: [Array("ns".utf8), Array("dns".utf8)], under: domain) ?? domain
         return ZoneTable.Zone(
             apex: domain, mname: server, rname: configuration.hostmaster.wire, serial: nil,
             timers: (28_800, 7_200, 604_800, configuration.minTTL), ttl: configuration.ttl,

@@ -85,7 +85,7 @@ struct ViewTree {
     init(table: NameTable, epochs: Epochs) {
         self.table = table
         self.epochs = epochs
-        let root = NameNode.make(name: WireName.root, hash: table.hash(WireName.root), index: 0, zone: -1)
+        let root = NameNode.make(name: TreeName.root, hash: table.hash(TreeName.root), index: 0, zone: -1)
         nodes.append(Node(published: root, parent: Self.none))
         table.insert(root, &retired, epochs)
     }
@@ -106,7 +106,7 @@ struct ViewTree {
         var missing: [[UInt8]] = [name]
         var parent = Self.root
         var rest = name
-        while let up = WireName.parent(of: rest) {
+        while let up = TreeName.parent(of: rest) {
             if let found = index(of: up) {
                 parent = found
                 break

@@ -23,7 +23,7 @@ struct NegativeTemplate {
         let start = body.count
         var pointers: [Int] = []
         for name in [mname, rname] {
-            if WireName.isSubdomain(name, of: apex) {
+            if TreeName.isSubdomain(name, of: apex) {
                 body += name[..<(name.count - apex.count)]
                 pointers.append(body.count)
                 body += [0xC0, 0]

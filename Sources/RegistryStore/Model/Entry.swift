@@ -28,11 +28,16 @@ package final class Entry: Sendable {
     package let putCount: Int64
     /// Unix milliseconds of the registration (last put that was not a renewal).
     package let registeredAt: Int64
+    /// The registration's `instance`, kept beside it so that the indexes need not unpack `content`.
+    package let instance: InstanceAttributes?
+    /// How the HTTP dialects show an entry that does not say it by itself: a plain SkyDNS value, or an instance whose
+    /// id belongs to another key. Derived from the key; nil for all others.
+    package let derivedIdentity: InstanceIdentity?
 
     package init(
         namespace: Namespace, key: [UInt8], content: Content, storedValue: [UInt8]?, lease: LeaseID?,
         deadlineSlot: UInt32, version: Version, createRevision: Int64, modRevision: Int64, putCount: Int64,
-        registeredAt: Int64
+        registeredAt: Int64, derivedIdentity: InstanceIdentity? = nil
     ) {
         self.namespace = namespace
         self.key = key
@@ -45,11 +50,50 @@ package final class Entry: Sendable {
         self.modRevision = modRevision
         self.putCount = putCount
         self.registeredAt = registeredAt
+        if case .service(let registration) = content { instance = registration.instance } else { instance = nil }
+        self.derivedIdentity = derivedIdentity
     }
 
     /// The registration when this entry is a service.
     package var registration: Registration? {
         if case .service(let registration) = content { return registration }
         return nil
+    }
+
+    /// Service, id and tags as the HTTP dialects show them; nil when they do not show this entry.
+    package var identity: InstanceIdentity? {
+        if let derivedIdentity { return derivedIdentity }
+        return instance.map { InstanceIdentity(service: $0.service, id: $0.id, tags: $0.tags) }
+    }
+
+    /// Whether the HTTP dialects show this entry.
+    package var isVisibleInstance: Bool { derivedIdentity != nil || instance != nil }
+
+    /// Under which id the HTTP dialects find this entry.
+    var indexedID: String? { derivedIdentity?.id ?? instance?.id }
+
+    /// Under which service the HTTP dialects list this entry.
+    var indexedService: String? { derivedIdentity?.service ?? instance?.service }
+}
+
+/// How the HTTP dialects name an entry. Immutable.
+package final class InstanceIdentity: Hashable, Sendable {
+    package let service: String
+    package let id: String
+    package let tags: [String]
+
+    package init(service: String, id: String, tags: [String]) {
+        self.service = service
+        self.id = id
+        self.tags = tags
+    }
+
+    package static func == (a: InstanceIdentity, b: InstanceIdentity) -> Bool {
+        a === b || (a.service == b.service && a.id == b.id && a.tags == b.tags)
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(service)
+        hasher.combine(id)
     }
 }

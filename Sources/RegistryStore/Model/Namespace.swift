@@ -8,5 +8,10 @@ package struct Namespace: Hashable, Comparable, Sendable, CustomStringConvertibl
     package static let `default` = Namespace("default")
 
     package var description: String { name }
-    package static func < (a: Namespace, b: Namespace) -> Bool { a.name < b.name }
+    // By bytes: tenants whose names are canonically equivalent Unicode are two tenants.
+    package static func == (a: Namespace, b: Namespace) -> Bool { ByteOrder.same(a.name, b.name) }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(name) }
+
+    package static func < (a: Namespace, b: Namespace) -> Bool { ByteOrder.compare(a.name, b.name) < 0 }
 }

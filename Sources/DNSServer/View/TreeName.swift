@@ -2,7 +2,7 @@
 ///
 /// Keys keep their letter case and may hold octets that no host name has, so the tree compares octets; questions are
 /// folded before they are looked up.
-enum WireName {
+enum TreeName {
     static let root: [UInt8] = [0]
     static let octetsMax = 255
 

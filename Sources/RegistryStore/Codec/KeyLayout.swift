@@ -1,0 +1,170 @@
+package import DNSWire
+
+/// How keys, owner names and the names of the HTTP dialects hang together: SkyDNS's layout below one path prefix.
+///
+/// A key is `/<prefix>/<labels of the name, root first>`, say `/skydns/local/skydns/east/rails` for
+/// `rails.east.skydns.local`. Keys are identity and kept byte for byte; everything here is derived from them.
+package struct KeyLayout: Sendable {
+    /// The first path element or elements, without the slashes at the ends.
+    package let prefix: String
+    /// The authoritative domain.
+    package let domain: OwnerName
+    /// `/<prefix>/`
+    private let prefixBytes: [UInt8]
+    /// `/<prefix>/<domain reversed>/`
+    private let domainBytes: [UInt8]
+
+    package init(prefix: String, domain: OwnerName) {
+        let parts = prefix.split(separator: "/")
+        self.prefix = parts.joined(separator: "/")
+        self.domain = domain
+        var bytes = Array("/".utf8)
+        for part in parts { bytes += Array(part.utf8) + [UInt8(ascii: "/")] }
+        prefixBytes = bytes
+        for label in domain.labels.reversed() { bytes += Self.encode(label) + [UInt8(ascii: "/")] }
+        domainBytes = bytes
+    }
+
+    // MARK: Names to keys
+
+    /// The one key of a registration of an HTTP dialect or catalog:
+    /// `/<prefix>/<domain reversed>/<service>/<id>`, service and id percent-encoded as one path part each.
+    package func primaryKey(service: String, id: String) -> [UInt8] {
+        var key = domainBytes
+        key.reserveCapacity(key.count + service.utf8.count + id.utf8.count + 1)
+        // SkyDNS keeps name servers and stub zones below dns/ of the domain; a service of that name stays out of it.
+        key += ByteOrder.same(service, "dns") ? Array("%64ns".utf8) : Self.encode(service.utf8)
+        key.append(UInt8(ascii: "/"))
+        key += Self.encode(id.utf8)
+        return key
+    }
+
+    /// Percent-encodes every byte that may not stand in a path part, and the parts `.` and `..`, which paths swallow.
+    static func encode(_ part: some Collection<UInt8>) -> [UInt8] {
+        if part.elementsEqual(".".utf8) { return Array("%2E".utf8) }
+        if part.elementsEqual("..".utf8) { return Array("%2E%2E".utf8) }
+        var result: [UInt8] = []
+        result.reserveCapacity(part.count)
+        let digits = Array("0123456789ABCDEF".utf8)
+        for byte in part {
+            if isPlain(byte) {
+                result.append(byte)
+            } else {
+                result += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }
+        }
+        return result
+    }
+
+    /// `A-Z a-z 0-9 - . _ ~ : @ ! $ & ' ( ) * + , ; =`
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x41...0x5a, 0x61...0x7a, 0x30...0x39: return true
+        case UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"), UInt8(ascii: ":"),
+            UInt8(ascii: "@"), UInt8(ascii: "!"), UInt8(ascii: "$"), UInt8(ascii: "&"), UInt8(ascii: "'"),
+            UInt8(ascii: "("), UInt8(ascii: ")"), UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: ","),
+            UInt8(ascii: ";"), UInt8(ascii: "="):
+            return true
+        default: return false
+        }
+    }
+
+    /// The text of a path part; `%` that starts no escape stands for itself, broken UTF-8 becomes U+FFFD.
+    package static func decode(_ part: some Sequence<UInt8>) -> String {
+        let bytes = Array(part)
+        var result: [UInt8] = []
+        var index = 0
+        while index < bytes.count {
+            if bytes[index] == UInt8(ascii: "%"), index + 2 < bytes.count, let high = hexValue(bytes[index + 1]),
+                let low = hexValue(bytes[index + 2])
+            {
+                result.append(high << 4 | low)
+                index += 3
+            } else {
+                result.append(bytes[index])
+                index += 1
+            }
+        }
+        return String(decoding: result, as: UTF8.self)
+    }
+
+    private static func hexValue(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case 0x30...0x39: return byte - 0x30
+        case 0x41...0x46: return byte - 0x41 + 10
+        case 0x61...0x66: return byte - 0x61 + 10
+        default: return nil
+        }
+    }
+
+    // MARK: Keys to names
+
+    /// The labels of a key's owner name, leaf first, as the bytes in the key: not folded and not decoded. Nil when the
+    /// key is not below the prefix or when DNS has no such name (an empty part, one over 63 octets, over 255 in all).
+    package func ownerLabels(ofKey key: [UInt8]) -> [[UInt8]]? {
+        guard key.starts(with: prefixBytes), key.count > prefixBytes.count else { return nil }
+        var octets = 1
+        var labels: [[UInt8]] = []
+        let path = key[prefixBytes.count...]
+        for part in path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
+            octets += part.count + 1
+            guard (1...63).contains(part.count), octets <= 255 else { return nil }
+            labels.append(Array(part))
+        }
+        return labels.reversed()
+    }
+
+    /// Whether SkyDNS would take a value under this key for a service: all below the prefix but `config`.
+    package func mayHoldService(_ key: [UInt8]) -> Bool {
+        guard key.starts(with: prefixBytes) else { return false }
+        let rest = key[prefixBytes.count...]
+        return !rest.isEmpty && !rest.elementsEqual("config".utf8)
+    }
+
+    /// Whether the HTTP dialects show a service under this key: below the domain, not below `dns/` of the domain, not
+    /// `config`, not `arpa`.
+    package func isServiceKey(_ key: [UInt8]) -> Bool {
+        guard mayHoldService(key), key.count > domainBytes.count, key.starts(with: domainBytes) else { return false }
+        if key[domainBytes.count...].starts(with: "dns/".utf8) { return false }
+        let path = key[prefixBytes.count...]
+        return !path.starts(with: "arpa/".utf8) && !path.elementsEqual("arpa".utf8)
+    }
+
+    /// The names that INTERFACE gives a key below the domain: its last three labels are tag, service and id; deeper
+    /// ones are further tags, outermost last; two have no tag; one is service and id alike. Nil when `isServiceKey` is
+    /// false or a part is empty.
+    package func identity(ofKey key: [UInt8]) -> (service: String, id: String, tags: [String])? {
+        guard isServiceKey(key) else { return nil }
+        let parts = key[domainBytes.count...].split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        guard parts.allSatisfy({ !$0.isEmpty }), let last = parts.last else { return nil }
+        let id = Self.decode(last)
+        guard parts.count > 1 else { return (id, id, []) }
+        return (Self.decode(parts[parts.count - 2]), id, parts.dropLast(2).reversed().map { Self.decode($0) })
+    }
+
+    /// The DNS label of an original name: lower-cased, every byte outside `a-z 0-9 - _` is `-`, runs of `-` collapse,
+    /// cut at 63 octets. Empty only for empty text.
+    package static func dnsLabel(_ original: String) -> [UInt8] {
+        var label: [UInt8] = []
+        for byte in original.utf8 {
+            let mapped: UInt8
+            switch byte {
+            case 0x41...0x5a: mapped = byte + 32
+            case 0x61...0x7a, 0x30...0x39, UInt8(ascii: "_"): mapped = byte
+            default: mapped = UInt8(ascii: "-")
+            }
+            if mapped == UInt8(ascii: "-"), label.last == mapped { continue }
+            guard label.count < 63 else { break }
+            label.append(mapped)
+        }
+        return label
+    }
+
+    /// The end of the range of all keys that start with `prefix`; nil when it is the end of all keys.
+    package static func end(ofPrefix prefix: [UInt8]) -> [UInt8]? {
+        guard let last = prefix.lastIndex(where: { $0 != 0xff }) else { return nil }
+        var end = Array(prefix[...last])
+        end[last] += 1
+        return end
+    }
+}

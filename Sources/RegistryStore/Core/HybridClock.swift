@@ -1,0 +1,39 @@
+/// Makes the versions of this process: hybrid logical time and the dots of one origin.
+struct HybridClock: Sendable {
+    /// How far a remote time may pull this clock ahead of the wall clock, in milliseconds.
+    static let leadMax: Int64 = 10_000
+
+    let origin: UInt64
+    /// Greatest time given or taken over so far.
+    private(set) var last: UInt64 = 0
+    /// Dots given so far.
+    private(set) var sequence: UInt64 = 0
+
+    init(origin: UInt64) { self.origin = origin }
+
+    private static func pack(_ milliseconds: Int64) -> UInt64 {
+        UInt64(min(max(milliseconds, 0), (1 << 48) - 1)) << 16
+    }
+
+    /// The version of a write or delete over `known` (the entry's or tombstone's). It is greater than that one whatever
+    /// the clocks say, unless `known` is at the end of time.
+    mutating func next(_ kind: OperationKind, over known: UInt64?, unix: Int64) -> Version {
+        var hlc = max(Self.pack(unix), last)
+        if let known { hlc = max(hlc, known == .max ? known : known + 1) }
+        last = hlc
+        return stamp(kind, hlc: hlc)
+    }
+
+    /// The version of an expiry: the hybrid time of the very write that it ends, so that it beats nothing newer.
+    mutating func expiry(of version: Version) -> Version { stamp(.expiry, hlc: version.hlc) }
+
+    private mutating func stamp(_ kind: OperationKind, hlc: UInt64) -> Version {
+        sequence += 1
+        return Version(hlc: hlc, kind: kind, origin: origin, sequence: sequence)
+    }
+
+    /// Takes over the time of a remote operation, as far as it is not absurd.
+    mutating func observe(_ hlc: UInt64, unix: Int64) {
+        last = max(last, min(hlc, Self.pack(unix &+ Self.leadMax)))
+    }
+}

@@ -1,0 +1,262 @@
+import DequeModule
+
+/// What hangs on a lease.
+enum LeaseOwner {
+    case nobody
+    /// The one entry of a lease of its own.
+    case one(Entry)
+    /// All keys of a lease that was granted (etcd v3).
+    case many(LeaseKeys)
+
+    /// The entries in the order of their keys.
+    var entries: [Entry] {
+        switch self {
+        case .nobody: return []
+        case .one(let entry): return [entry]
+        case .many(let keys): return keys.all
+        }
+    }
+}
+
+/// The entries of a granted lease.
+final class LeaseKeys {
+    private var tree = OrderedTree<LeaseKeyOrder>()
+
+    var count: Int { tree.count }
+
+    var all: [Entry] {
+        var result: [Entry] = []
+        result.reserveCapacity(tree.count)
+        tree.forEach { entry in
+            result.append(entry)
+            return true
+        }
+        return result
+    }
+
+    func insert(_ entry: Entry) { tree.insert(entry) }
+    func remove(_ entry: Entry) { tree.remove(LeaseKeyOrder.Probe(entry: entry)) }
+}
+
+/// The numbers of one lease, taken out to be put back when a batch fails.
+struct LeaseRecord {
+    let slot: UInt32
+    let length: Int64
+    let renewedAt: Int64
+    let deadline: Int64
+    let home: UInt16
+}
+
+/// All leases as columns indexed by slot: 40 bytes and a deadline per lease, no object for those with one key.
+///
+/// The id of a lease of one entry holds its slot, so that it needs no index: bit 62, 38 bits of a counter that starts
+/// at a random place, 24 bits of slot. Granted leases, whose ids clients may choose, are found through a dictionary.
+struct LeaseTable {
+    let deadlines: LeaseDeadlines
+    /// 0 marks a free slot.
+    private var ids: [Int64] = []
+    private var lengths: [Int64] = []
+    private var renewals: [Int64] = []
+    private var owners: [LeaseOwner] = []
+    private var homes: [UInt16] = []
+    private var wheel = LeaseWheel()
+    private var free = Deque<UInt32>()
+    private var granted: [Int64: UInt32] = [:]
+    /// Names of nodes that count leases; the first is this node's.
+    private var homeNames: [String]
+    private var nextSerial: UInt64
+    private let slotsMax: Int
+
+    private static let ownMark = Int64(1) << 62
+    private static let serialMask = (UInt64(1) << 38) - 1
+
+    init(node: String, origin: UInt64, slotsMax: Int) {
+        self.slotsMax = min(slotsMax, 1 << 24)
+        deadlines = LeaseDeadlines(capacity: self.slotsMax)
+        homeNames = [node]
+        nextSerial = origin & Self.serialMask
+    }
+
+    var count: Int { ids.count - free.count }
+    var isFull: Bool { free.isEmpty && ids.count >= slotsMax }
+
+    // MARK: Reading
+
+    /// The slot of a live lease.
+    func slot(of id: LeaseID) -> UInt32? {
+        if id.rawValue & Self.ownMark != 0, id.rawValue > 0 {
+            let slot = Int(id.rawValue & 0xff_ffff)
+            if slot < ids.count, ids[slot] == id.rawValue { return UInt32(slot) }
+        }
+        return granted[id.rawValue]
+    }
+
+    func id(_ slot: UInt32) -> LeaseID { LeaseID(ids[Int(slot)]) }
+    func owner(_ slot: UInt32) -> LeaseOwner { owners[Int(slot)] }
+    func length(_ slot: UInt32) -> Int64 { lengths[Int(slot)] }
+    func isSuspended(_ slot: UInt32) -> Bool { isHome(slot) && deadlines.deadline(slot) == .max }
+    /// Whether this node counts the lease.
+    func isHome(_ slot: UInt32) -> Bool { homes[Int(slot)] == 0 }
+    func homeName(_ slot: UInt32) -> String { homeNames[Int(homes[Int(slot)])] }
+
+    /// Whether the lease was granted by itself and may own many keys.
+    func isShared(_ slot: UInt32) -> Bool {
+        if case .many = owners[Int(slot)] { return true }
+        return false
+    }
+
+    func info(_ slot: UInt32, now: Int64) -> LeaseInfo {
+        let deadline = deadlines.deadline(slot)
+        let isSuspended = isSuspended(slot)
+        // A lease counted elsewhere is shown with its whole length: what is left is known only there.
+        let remaining = deadline < 0 ? length(slot) : max(0, deadline &- now)
+        return LeaseInfo(
+            id: id(slot), lengthMilliseconds: length(slot), remainingMilliseconds: isSuspended ? nil : remaining,
+            renewedAt: renewals[Int(slot)], home: homeName(slot), isSuspended: isSuspended)
+    }
+
+    /// Ids in ascending order; only granted ones when `sharedOnly`. O(n log n).
+    func allIDs(sharedOnly: Bool) -> [LeaseID] {
+        let ids = sharedOnly ? Array(granted.keys) : self.ids.filter { $0 != 0 }
+        return ids.sorted().map { LeaseID($0) }
+    }
+
+    /// The earliest deadline counted here. O(slots); for the simulator, which jumps from event to event.
+    func nextDeadline() -> Int64? {
+        var earliest: Int64?
+        for slot in ids.indices where ids[slot] != 0 && homes[slot] == 0 {
+            let deadline = deadlines.deadline(UInt32(slot))
+            if deadline != .max, deadline < earliest ?? .max { earliest = deadline }
+        }
+        return earliest
+    }
+
+    func record(_ slot: UInt32) -> LeaseRecord {
+        LeaseRecord(
+            slot: slot, length: lengths[Int(slot)], renewedAt: renewals[Int(slot)],
+            deadline: deadlines.deadline(slot), home: homes[Int(slot)])
+    }
+
+    // MARK: Writing
+
+    /// An id that no lease has: for a lease of one entry in `slot`, or a granted one.
+    private mutating func freshID(slot: UInt32) -> Int64 {
+        while true {
+            nextSerial = (nextSerial &+ 1) & Self.serialMask
+            let id = Self.ownMark | Int64(nextSerial << 24) | Int64(slot)
+            if granted[id] == nil { return id }
+        }
+    }
+
+    /// Takes a slot; nil when `isFull`. The lease neither runs nor owns anything yet.
+    mutating func allocate(id: LeaseID?, shared: Bool, length: Int64, home: UInt16 = 0) -> UInt32? {
+        let slot: UInt32
+        if let reused = free.popFirst() {
+            slot = reused
+        } else {
+            guard ids.count < slotsMax else { return nil }
+            slot = UInt32(ids.count)
+            ids.append(0)
+            lengths.append(0)
+            renewals.append(0)
+            owners.append(.nobody)
+            homes.append(0)
+            wheel.grow()
+        }
+        let index = Int(slot)
+        let chosen = id?.rawValue ?? freshID(slot: slot)
+        ids[index] = chosen
+        lengths[index] = length
+        homes[index] = home
+        owners[index] = shared ? .many(LeaseKeys()) : .nobody
+        if shared || id != nil { granted[chosen] = slot }
+        return slot
+    }
+
+    /// Ends a lease. Its deadline stays readable until the slot is used again, which happens as late as possible.
+    mutating func release(_ slot: UInt32) {
+        let index = Int(slot)
+        guard ids[index] != 0 else { return }
+        wheel.cancel(slot)
+        if granted[ids[index]] == slot { granted[ids[index]] = nil }
+        ids[index] = 0
+        owners[index] = .nobody
+        free.append(slot)
+    }
+
+    /// Starts or restarts the lease: its full length from now, or no running at all while suspended.
+    mutating func start(_ slot: UInt32, length: Int64, suspended: Bool, now: Moment) {
+        let index = Int(slot)
+        lengths[index] = length
+        renewals[index] = now.unix
+        if homes[index] != 0 {
+            deadlines.set(slot, -length - 1)
+            wheel.cancel(slot)
+        } else if suspended {
+            deadlines.set(slot, .max)
+            wheel.cancel(slot)
+        } else {
+            let deadline = now.monotonic &+ length
+            deadlines.set(slot, deadline)
+            wheel.schedule(slot, deadline: deadline, now: now.monotonic)
+        }
+    }
+
+    /// Restarts the lease with the length it has; a suspended one stays so.
+    mutating func renew(_ slot: UInt32, now: Moment) {
+        start(slot, length: lengths[Int(slot)], suspended: isSuspended(slot), now: now)
+    }
+
+    /// Makes `home` the node that counts this lease, which the caller then starts.
+    mutating func setHome(_ slot: UInt32, _ home: UInt16) { homes[Int(slot)] = home }
+
+    /// The number of a node's name; 0 is this node. At most 65,535 names are told apart, the rest share the last.
+    mutating func homeIndex(_ name: String) -> UInt16 {
+        if let index = homeNames.firstIndex(where: { ByteOrder.same($0, name) }) { return UInt16(index) }
+        guard homeNames.count < Int(UInt16.max) else { return UInt16.max - 1 }
+        homeNames.append(name)
+        return UInt16(homeNames.count - 1)
+    }
+
+    /// Puts the numbers back as they were.
+    mutating func restore(_ record: LeaseRecord, now: Int64) {
+        let index = Int(record.slot)
+        lengths[index] = record.length
+        renewals[index] = record.renewedAt
+        homes[index] = record.home
+        deadlines.set(record.slot, record.deadline)
+        if record.deadline == .max || record.deadline < 0 {
+            wheel.cancel(record.slot)
+        } else {
+            wheel.schedule(record.slot, deadline: record.deadline, now: now)
+        }
+    }
+
+    /// Hangs an entry on its lease, in the place of its predecessor.
+    mutating func attach(_ entry: Entry) {
+        guard entry.lease != nil else { return }
+        if case .many(let keys) = owners[Int(entry.deadlineSlot)] {
+            keys.insert(entry)
+        } else {
+            owners[Int(entry.deadlineSlot)] = .one(entry)
+        }
+    }
+
+    /// Takes an entry off its lease, if it still hangs there.
+    mutating func detach(_ entry: Entry) {
+        guard entry.lease != nil else { return }
+        switch owners[Int(entry.deadlineSlot)] {
+        case .many(let keys): keys.remove(entry)
+        case .one(let owner): if owner === entry { owners[Int(entry.deadlineSlot)] = .nobody }
+        case .nobody: break
+        }
+    }
+
+    /// The slots of leases that have run out here, in the order of their deadlines, at most `limit`. The caller ends
+    /// each of them before it asks again.
+    mutating func due(now: Int64, limit: Int) -> [UInt32] {
+        let deadlines = deadlines
+        let slots = wheel.advance(to: now, limit: limit) { deadlines.deadline($0) }
+        return slots.sorted { (deadlines.deadline($0), ids[Int($0)]) < (deadlines.deadline($1), ids[Int($1)]) }
+    }
+}

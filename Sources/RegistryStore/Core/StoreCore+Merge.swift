@@ -1,0 +1,199 @@
+/// An operation as replication carries it: the last word of some node about one key.
+package struct RemoteOperation: Sendable {
+    package var namespace: Namespace
+    package var key: [UInt8]
+    package var version: Version
+    /// Nil for an expiry or a delete.
+    package var value: PutValue?
+    package var lease: RemoteLease?
+
+    /// The lease of a write, and the node that counts it.
+    package struct RemoteLease: Hashable, Sendable {
+        package var id: LeaseID
+        package var milliseconds: Int64
+        package var isShared: Bool
+        package var isSuspended: Bool
+        package var home: String
+
+        package init(id: LeaseID, milliseconds: Int64, isShared: Bool, isSuspended: Bool, home: String) {
+            self.id = id
+            self.milliseconds = milliseconds
+            self.isShared = isShared
+            self.isSuspended = isSuspended
+            self.home = home
+        }
+    }
+
+    package init(
+        namespace: Namespace, key: [UInt8], version: Version, value: PutValue?, lease: RemoteLease? = nil
+    ) {
+        self.namespace = namespace
+        self.key = key
+        self.version = version
+        self.value = value
+        self.lease = lease
+    }
+}
+
+extension StoreCore {
+    /// Takes over what other nodes did, as one batch: per key the greatest version stays. Operations that are known,
+    /// older, or malformed (no value in a write, over a limit) change nothing.
+    mutating func merge(_ operations: [RemoteOperation], now: Moment) -> Outcome {
+        var batch = beginBatch()
+        for operation in operations where isAcceptable(operation) {
+            clock.observe(operation.version.hlc, unix: now.unix)
+            let index = space(operation.namespace)
+            let current = index.byKey.find(operation.key)
+            let known = current?.version ?? removalVersion(operation, batch)
+            if MergeRule.wins(operation.version, over: known) {
+                if let value = operation.value {
+                    write(operation, value, over: current, in: index, &batch, now: now)
+                } else if let current {
+                    end(current, by: operation, in: index, &batch, now: now)
+                } else {
+                    tombstones.insert(
+                        Tombstone(
+                            namespace: index.namespace, key: operation.key, version: operation.version,
+                            removedAt: now.monotonic, wasLeased: operation.version.kind == .expiry))
+                }
+            }
+        }
+        for operation in operations { dropEmpty(operation.namespace) }
+        return commit(batch, now: now)
+    }
+
+    private func isAcceptable(_ operation: RemoteOperation) -> Bool {
+        guard (operation.value != nil) == (operation.version.kind == .write), !operation.key.isEmpty else {
+            return false
+        }
+        guard operation.key.count <= limits.maxKeyBytes,
+            operation.namespace.name.utf8.count <= limits.maxNamespaceBytes
+        else { return false }
+        if let lease = operation.lease {
+            guard lease.id.rawValue != 0, (0...limits.maxLeaseMilliseconds).contains(lease.milliseconds) else {
+                return false
+            }
+        }
+        switch operation.value {
+        case .bytes(let bytes): return bytes.count <= limits.maxValueBytes
+        case .registration(let registration):
+            return registration.instance != nil && registration.textBytes <= limits.maxRegistrationBytes
+        case nil: return true
+        }
+    }
+
+    /// The version of the key's removal: remembered, or done earlier in this batch.
+    private func removalVersion(_ operation: RemoteOperation, _ batch: Batch) -> Version? {
+        if batch.hasRemovals {
+            let removal = batch.changes.last { $0.key == operation.key && $0.namespace == operation.namespace }
+            if let removal, removal.current == nil { return removal.version }
+        }
+        return tombstones.find(operation.namespace, operation.key)?.version
+    }
+
+    /// Ends an entry, unless it is an expiry of a lease that this node counts and that has not run out: then the entry
+    /// is written anew, so that no clock but the home's can expire it.
+    private mutating func end(
+        _ entry: Entry, by operation: RemoteOperation, in index: NamespaceIndex, _ batch: inout Batch, now: Moment
+    ) {
+        let runsHere =
+            entry.lease != nil && leases.isHome(entry.deadlineSlot)
+            && leases.deadlines.deadline(entry.deadlineSlot) > now.monotonic
+        if operation.version.kind == .expiry, runsHere {
+            rewrite(entry, over: operation.version.hlc, &batch, now: now)
+        } else {
+            remove(entry, version: operation.version, in: index, &batch)
+        }
+    }
+
+    private mutating func write(
+        _ operation: RemoteOperation, _ value: PutValue, over previous: Entry?, in index: NamespaceIndex,
+        _ batch: inout Batch, now: Moment
+    ) {
+        var draft = remoteDraft(value, operation, in: index, &batch)
+        draft.shareTexts(in: index)
+        let lease = hold(operation.lease, of: previous, &batch, now: now)
+        let current = Entry(
+            namespace: index.namespace, key: previous?.key ?? operation.key, content: draft.content,
+            storedValue: draft.storedValue, lease: lease.id, deadlineSlot: lease.slot, version: operation.version,
+            createRevision: previous?.createRevision ?? batch.revision, modRevision: batch.revision,
+            putCount: (previous?.putCount ?? 0) &+ 1, registeredAt: now.unix, derivedIdentity: draft.derivedIdentity)
+        swap(previous, for: current, in: index)
+        if let reason = draft.skipReason {
+            batch.skipped[batch.changes.count] = SkippedValue(
+                namespace: index.namespace, key: operation.key, reason: reason)
+        }
+        batch.changes.append(
+            Change(
+                kind: .write, previous: previous, current: current, contentChanged: true, version: operation.version))
+    }
+
+    /// The meaning of a remote value. When its id belongs to another key here, the greater version keeps it and the
+    /// other is shown by its key, so that all nodes agree whatever came first.
+    private mutating func remoteDraft(
+        _ value: PutValue, _ operation: RemoteOperation, in index: NamespaceIndex, _ batch: inout Batch
+    ) -> Draft {
+        let claimed: String?
+        switch value {
+        case .registration(let registration): claimed = registration.instance?.id
+        case .bytes(let bytes):
+            let draft = draft(bytes, key: operation.key, in: index)
+            guard case .service(let registration) = draft.content, let id = registration.instance?.id, !id.isEmpty
+            else {
+                return draft
+            }
+            claimed = id
+        }
+        if let claimed, let holder = index.byID.find(claimed), holder.key != operation.key, holder.instance != nil,
+            holder.derivedIdentity == nil, holder.version < operation.version
+        {
+            demote(holder, in: index, &batch)
+        }
+        switch value {
+        case .bytes(let bytes): return draft(bytes, key: operation.key, in: index)
+        case .registration(let registration):
+            var draft = Draft(content: .service(registration), storedValue: nil)
+            draft.derivedIdentity = identity(of: registration, key: operation.key, in: index)
+            return draft
+        }
+    }
+
+    /// Takes the id from an entry, which keeps everything else, its version included.
+    private mutating func demote(_ entry: Entry, in index: NamespaceIndex, _ batch: inout Batch) {
+        guard let instance = entry.instance else { return }
+        let identity = InstanceIdentity(
+            service: instance.service, id: derivedID(entry.key, in: index), tags: instance.tags)
+        let current = Entry(
+            namespace: entry.namespace, key: entry.key, content: entry.content, storedValue: entry.storedValue,
+            lease: entry.lease, deadlineSlot: entry.deadlineSlot, version: entry.version,
+            createRevision: entry.createRevision, modRevision: batch.revision, putCount: entry.putCount,
+            registeredAt: entry.registeredAt, derivedIdentity: identity)
+        swap(entry, for: current, in: index)
+        batch.changes.append(
+            Change(kind: .write, previous: entry, current: current, contentChanged: true, version: entry.version))
+    }
+
+    /// The slot of the lease that an operation names: made, or taken over with what the operation says of it.
+    private mutating func hold(
+        _ lease: RemoteOperation.RemoteLease?, of previous: Entry?, _ batch: inout Batch, now: Moment
+    ) -> (id: LeaseID?, slot: UInt32) {
+        if let previous, let old = previous.lease, old != lease?.id, !leases.isShared(previous.deadlineSlot) {
+            batch.ended.append(previous.deadlineSlot)
+        }
+        guard let lease else { return (nil, LeaseDeadlines.none) }
+        let home = leases.homeIndex(lease.home)
+        if let slot = leases.slot(of: lease.id), leases.isShared(slot) == lease.isShared {
+            // A lease of one entry cannot be shared by a second key, whatever a peer says.
+            let isFree = lease.isShared || previous?.lease == lease.id
+            guard isFree else { return (nil, LeaseDeadlines.none) }
+            leases.setHome(slot, home)
+            leases.start(slot, length: lease.milliseconds, suspended: lease.isSuspended, now: now)
+            return (lease.id, slot)
+        }
+        guard leases.slot(of: lease.id) == nil,
+            let slot = leases.allocate(id: lease.id, shared: lease.isShared, length: lease.milliseconds, home: home)
+        else { return (nil, LeaseDeadlines.none) }
+        leases.start(slot, length: lease.milliseconds, suspended: lease.isSuspended, now: now)
+        return (lease.id, slot)
+    }
+}

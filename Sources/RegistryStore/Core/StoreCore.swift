@@ -1,0 +1,153 @@
+/// The store without time, threads or chance: state and wishes and `now` go in, changes come out.
+///
+/// Every call either does all it was asked for or leaves the state as it was. `Registry` is the only owner; it guards
+/// the core with a lock, reads the clock, and tells the observers.
+struct StoreCore: ~Copyable {
+    let layout: KeyLayout
+    let limits: RegistryLimits
+    var namespaces: [Namespace: NamespaceIndex] = [:]
+    var leases: LeaseTable
+    var tombstones: TombstoneTable
+    var feed: ChangeFeed
+    var skipped: SkippedValues
+    var clock: HybridClock
+    /// Batches that changed something since the start.
+    private(set) var revision: Int64 = 0
+    private(set) var entryCount = 0
+    private(set) var entryBytes = 0
+    private(set) var instanceCount = 0
+    private(set) var serviceCount = 0
+    var counters = Counters()
+
+    /// What has been done since the start.
+    struct Counters {
+        var puts = 0
+        var deletes = 0
+        var renewals = 0
+        var expirations = 0
+        var refusals = 0
+    }
+
+    /// `origin` must differ between any two processes that ever share a cluster.
+    init(layout: KeyLayout, node: String, origin: UInt64, limits: RegistryLimits) {
+        self.layout = layout
+        self.limits = limits
+        leases = LeaseTable(node: node, origin: origin, slotsMax: limits.maxLeases)
+        tombstones = TombstoneTable(limits: limits)
+        feed = ChangeFeed(limits: limits)
+        skipped = SkippedValues(limits: limits)
+        clock = HybridClock(origin: origin)
+    }
+
+    /// What has happened in a batch so far, and what takes it back.
+    struct Batch {
+        /// The revision the batch will have when it changes anything.
+        let revision: Int64
+        fileprivate let clockBefore: HybridClock
+        var changes: [Change] = []
+        /// Values that do not decode, by the place of their change.
+        var skipped: [Int: SkippedValue] = [:]
+        /// Leases taken, changed, and to be ended when the batch is done.
+        var allocated: [UInt32] = []
+        var changed: [LeaseRecord] = []
+        var ended: [UInt32] = []
+        var renewals = 0
+        /// A removal in this batch: a later put of the key must be newer than it.
+        var hasRemovals = false
+    }
+
+    /// What a call did, for the owner to pass on.
+    struct Outcome {
+        var receipt: Receipt
+        /// Nil when nothing changed.
+        var batch: ChangeBatch?
+        var skipped: [SkippedValue] = []
+    }
+
+    func beginBatch() -> Batch { Batch(revision: revision + 1, clockBefore: clock) }
+
+    /// Makes a batch final: ends leases, keeps tombstones, appends to the feed.
+    mutating func commit(_ batch: Batch, now: Moment) -> Outcome {
+        for slot in batch.ended { leases.release(slot) }
+        counters.renewals += batch.renewals
+        guard !batch.changes.isEmpty else {
+            return Outcome(receipt: Receipt(revision: revision, changes: []))
+        }
+        var notices: [SkippedValue] = []
+        for (index, change) in batch.changes.enumerated() {
+            if let current = change.current {
+                counters.puts += 1
+                if change.previous == nil { tombstones.supersede(current.namespace, current.key) }
+            } else if let previous = change.previous {
+                if change.kind == .expiry { counters.expirations += 1 } else { counters.deletes += 1 }
+                tombstones.insert(
+                    Tombstone(
+                        namespace: previous.namespace, key: previous.key, version: change.version,
+                        removedAt: now.monotonic, wasLeased: previous.lease != nil))
+            }
+            if change.contentChanged { skipped.remove(change.namespace, change.key) }
+            if let notice = batch.skipped[index] {
+                skipped.add(notice)
+                notices.append(notice)
+            }
+        }
+        revision = batch.revision
+        let result = ChangeBatch(revision: revision, changes: batch.changes)
+        feed.append(result)
+        return Outcome(
+            receipt: Receipt(revision: revision, changes: batch.changes), batch: result, skipped: notices)
+    }
+
+    /// Takes everything in the batch back.
+    mutating func rollBack(_ batch: Batch, now: Moment) {
+        for change in batch.changes.reversed() {
+            swap(change.current, for: change.previous, in: space(change.namespace))
+        }
+        for slot in batch.allocated { leases.release(slot) }
+        for record in batch.changed.reversed() { leases.restore(record, now: now.monotonic) }
+        clock = batch.clockBefore
+        counters.refusals += 1
+    }
+
+    /// The index of a namespace, made when it is missing; `dropEmpty` takes it away again.
+    mutating func space(_ namespace: Namespace) -> NamespaceIndex {
+        if let index = namespaces[namespace] { return index }
+        let index = NamespaceIndex(namespace: namespace)
+        namespaces[namespace] = index
+        return index
+    }
+
+    /// Forgets a namespace without entries.
+    mutating func dropEmpty(_ namespace: Namespace) {
+        if let index = namespaces[namespace], index.isEmpty { namespaces[namespace] = nil }
+    }
+
+    /// Puts `current` in the place of `previous`, either of which may be nil, in all indexes and sums, and hangs it on
+    /// its lease.
+    mutating func swap(_ previous: Entry?, for current: Entry?, in index: NamespaceIndex) {
+        serviceCount -= index.serviceCount
+        index.replace(previous, by: current)
+        serviceCount += index.serviceCount
+        if let previous {
+            if previous.lease != current?.lease { leases.detach(previous) }
+            entryCount -= 1
+            entryBytes -= previous.cost
+            if previous.isVisibleInstance { instanceCount -= 1 }
+        }
+        if let current {
+            leases.attach(current)
+            entryCount += 1
+            entryBytes += current.cost
+            if current.isVisibleInstance { instanceCount += 1 }
+        }
+    }
+
+    /// Removes an entry within a batch; a lease of its own ends with it.
+    mutating func remove(_ entry: Entry, version: Version, in index: NamespaceIndex, _ batch: inout Batch) {
+        swap(entry, for: nil, in: index)
+        if entry.lease != nil, !leases.isShared(entry.deadlineSlot) { batch.ended.append(entry.deadlineSlot) }
+        batch.changes.append(
+            Change(kind: version.kind, previous: entry, current: nil, contentChanged: true, version: version))
+        batch.hasRemovals = true
+    }
+}

@@ -1,0 +1,89 @@
+/// The entries of one namespace under their three orders. Every change costs O(log n).
+final class NamespaceIndex {
+    let namespace: Namespace
+    private(set) var byKey = OrderedTree<KeyOrder>()
+    private(set) var byID = OrderedTree<IDOrder>()
+    private(set) var byService = OrderedTree<ServiceOrder>()
+    /// Distinct service names.
+    private(set) var serviceCount = 0
+
+    init(namespace: Namespace) { self.namespace = namespace }
+
+    var isEmpty: Bool { byKey.isEmpty }
+
+    /// Puts `current` in the place of `previous`; either may be nil. Both have the same key when both are given. The
+    /// id of `current` must be free or held by `previous`.
+    func replace(_ previous: Entry?, by current: Entry?) {
+        if let previous, current == nil || !Self.sharesPlaces(previous, current) { unlist(previous) }
+        if let current {
+            byKey.insert(current)
+            if current.isVisibleInstance { list(current) }
+        } else if let previous {
+            byKey.remove(previous.key)
+        }
+    }
+
+    private static func sharesPlaces(_ a: Entry, _ b: Entry?) -> Bool {
+        guard let b, let service = a.indexedService, let id = a.indexedID, let otherService = b.indexedService,
+            let otherID = b.indexedID
+        else { return false }
+        return ByteOrder.same(service, otherService) && ByteOrder.same(id, otherID)
+    }
+
+    private func list(_ entry: Entry) {
+        byID.insert(entry)
+        if byService.insert(entry) == nil, neighboursOfService(of: entry) == 1 { serviceCount += 1 }
+    }
+
+    private func unlist(_ entry: Entry) {
+        guard let id = entry.indexedID, let service = entry.indexedService else { return }
+        byID.remove(id)
+        if neighboursOfService(of: entry) == 1 { serviceCount -= 1 }
+        byService.remove(ServiceOrder.Probe(service: service, key: .key(entry.key)))
+    }
+
+    /// 1 when `entry`, which is listed, is the only one of its service, else 2.
+    private func neighboursOfService(of entry: Entry) -> Int {
+        guard let service = entry.indexedService else { return 0 }
+        let first = byService.first(atOrAfter: ServiceOrder.Probe(service: service, key: .start))
+        let last = byService.last(before: ServiceOrder.Probe(service: service, key: .end))
+        return first === last ? 1 : 2
+    }
+
+    /// The entries of one service in key order, or of all in the order of services.
+    func instances(of service: String?) -> [Entry] {
+        var result: [Entry] = []
+        guard let service else {
+            result.reserveCapacity(byService.count)
+            byService.forEach { entry in
+                result.append(entry)
+                return true
+            }
+            return result
+        }
+        byService.forEach(from: ServiceOrder.Probe(service: service, key: .start)) { entry in
+            guard ByteOrder.same(entry.indexedService ?? "", service) else { return false }
+            result.append(entry)
+            return true
+        }
+        return result
+    }
+
+    /// The service names in byte order. O(services * log n).
+    func serviceNames() -> [String] {
+        var result: [String] = []
+        result.reserveCapacity(serviceCount)
+        var next = byService.first(atOrAfter: ServiceOrder.Probe(service: "", key: .start))
+        while let service = next?.indexedService {
+            result.append(service)
+            next = byService.first(atOrAfter: ServiceOrder.Probe(service: service, key: .end))
+        }
+        return result
+    }
+
+    /// An entry listed next to where an instance of `service` would be, whose texts a new entry may share.
+    func listedNeighbour(ofService service: String) -> Entry? {
+        let probe = ServiceOrder.Probe(service: service, key: .end)
+        return byService.last(before: probe) ?? byService.first(atOrAfter: probe)
+    }
+}

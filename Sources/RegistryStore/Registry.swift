@@ -1,0 +1,156 @@
+import Synchronization
+
+/// Told of every batch, in revision order and without gaps.
+///
+/// Called by the writer while it holds the store: what it does delays all writes, and it must not call the `Registry`
+/// (reading `LeaseDeadlines` is fine).
+package protocol RegistryObserver: Sendable {
+    /// Takes one batch. The first one after `addObserver` is the whole content.
+    func registryDidChange(_ batch: ChangeBatch)
+}
+
+/// The registry: the one store of all doors, with one serial writer.
+///
+/// All calls are synchronous, safe from any thread, and short: O(log n) per key unless said otherwise. A write returns
+/// after every observer has seen it.
+package final class Registry: Sendable {
+    package let layout: KeyLayout
+    /// The name of this node in the cluster, and the home of the leases it counts.
+    package let node: String
+    /// The deadlines of all leases, to be read without a lock.
+    package let deadlines: LeaseDeadlines
+    package let limits: RegistryLimits
+    let clock: RegistryClock
+    let state: Mutex<State>
+    private let onSkippedValue: (@Sendable (SkippedValue) -> Void)?
+
+    struct State: ~Copyable {
+        var core: StoreCore
+        var observers: [any RegistryObserver] = []
+        var waiters = ChangeWaiters()
+    }
+
+    /// - Parameters:
+    ///   - origin: random per process start.
+    ///   - onSkippedValue: called once for each value put that the DNS cannot use although it lies where it looks;
+    ///     outside the store, after the write.
+    package init(
+        layout: KeyLayout, node: String, origin: UInt64, limits: RegistryLimits = .init(),
+        clock: RegistryClock = .system, onSkippedValue: (@Sendable (SkippedValue) -> Void)? = nil
+    ) {
+        let core = StoreCore(layout: layout, node: node, origin: origin, limits: limits)
+        self.layout = layout
+        self.node = node
+        self.limits = limits
+        self.clock = clock
+        self.onSkippedValue = onSkippedValue
+        deadlines = core.leases.deadlines
+        state = Mutex(State(core: core))
+    }
+
+    // MARK: Writing
+
+    /// Applies a batch of wishes, all or nothing, under one revision.
+    @discardableResult
+    package func apply(_ intents: [Intent]) throws(RegistryError) -> Receipt {
+        try write { (core, now) throws(RegistryError) in try core.apply(intents, now: now) }.receipt
+    }
+
+    /// Heartbeat by the id of the HTTP dialects: restarts the entry's lease if it has one and publishes nothing.
+    /// Throws `notFound` when there is no such instance (any more).
+    package func renew(namespace: Namespace, id: String) throws(RegistryError) {
+        let outcome = try state.withLock { (state) throws(RegistryError) -> StoreCore.Outcome? in
+            let outcome = try state.core.renew(namespace, id: id, now: clock.now)
+            if let outcome { state.publish(outcome) }
+            return outcome
+        }
+        if let outcome { finish(outcome) }
+    }
+
+    /// Takes over operations of other nodes; the greatest version of each key stays.
+    @discardableResult
+    package func merge(_ operations: [RemoteOperation]) -> Receipt {
+        let outcome = state.withLock { state in
+            let outcome = state.core.merge(operations, now: clock.now)
+            state.publish(outcome)
+            return outcome
+        }
+        finish(outcome)
+        return outcome.receipt
+    }
+
+    /// Ends the leases that have run out. Called every 50 to 100 ms; does at most `limits.expiriesPerCall` at once.
+    /// Gives what was removed, nil when nothing was; each lease has a revision of its own.
+    @discardableResult
+    package func expireDue() -> Receipt? {
+        let outcomes = state.withLock { state in
+            let outcomes = state.core.expireDue(now: clock.now)
+            for outcome in outcomes { state.publish(outcome) }
+            return outcomes
+        }
+        guard let last = outcomes.last else { return nil }
+        for outcome in outcomes { finish(outcome) }
+        return Receipt(revision: last.receipt.revision, changes: outcomes.flatMap(\.receipt.changes))
+    }
+
+    func write(
+        _ body: (inout StoreCore, Moment) throws(RegistryError) -> StoreCore.Outcome
+    ) throws(RegistryError) -> StoreCore.Outcome {
+        let outcome = try state.withLock { (state) throws(RegistryError) -> StoreCore.Outcome in
+            let outcome = try body(&state.core, clock.now)
+            state.publish(outcome)
+            return outcome
+        }
+        finish(outcome)
+        return outcome
+    }
+
+    /// What is left to do of a write once the store is free again.
+    func finish(_ outcome: StoreCore.Outcome) {
+        if let onSkippedValue { for value in outcome.skipped { onSkippedValue(value) } }
+        guard let batch = outcome.batch else { return }
+        let ready = state.withLock { $0.waiters.take(before: batch.revision) }
+        for waiter in ready { waiter.resume(returning: batch.revision) }
+    }
+
+    // MARK: Following
+
+    /// Adds an observer, which sees the whole content as one batch at once and every later batch as it happens.
+    package func addObserver(_ observer: any RegistryObserver) {
+        state.withLock { state in
+            observer.registryDidChange(state.core.snapshot())
+            state.observers.append(observer)
+        }
+    }
+
+    /// The batches after a revision, whole and in order, until `limit` changes are reached. Throws `compacted` when
+    /// some are not kept any more, and `futureRevision`.
+    package func changes(after: Int64, limit: Int = .max) throws(RegistryError) -> [ChangeBatch] {
+        try state.withLock { (state) throws(RegistryError) in try state.core.changes(after: after, limit: limit) }
+    }
+
+    /// Forgets the history up to and including a revision. Throws `compacted` and `futureRevision` as etcd does.
+    package func compact(through: Int64) throws(RegistryError) {
+        try state.withLock { (state) throws(RegistryError) in try state.core.compact(through: through) }
+    }
+
+    /// Revision of the last batch; 0 before the first.
+    package var revision: Int64 { state.withLock { $0.core.revision } }
+
+    /// One consistent reading of all sizes and counters.
+    package func counts() -> RegistryCounts {
+        state.withLock { state in
+            var counts = state.core.counts()
+            counts.observers = state.observers.count
+            counts.waiters = state.waiters.count
+            return counts
+        }
+    }
+}
+
+extension Registry.State {
+    func publish(_ outcome: StoreCore.Outcome) {
+        guard let batch = outcome.batch else { return }
+        for observer in observers { observer.registryDidChange(batch) }
+    }
+}
