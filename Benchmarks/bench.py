@@ -53,8 +53,8 @@ def first_line(*command: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10)
         return (done.stdout + done.stderr).strip().split("\n")[0]
-    except OSError:
-        return "not found"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"unknown: {error}"
 
 
 def machine(options: argparse.Namespace, cpus) -> dict:
@@ -112,8 +112,6 @@ def run(options: argparse.Namespace, report: Report, directory: Path, cpus) -> N
 def main() -> int:
     options = arguments()
     cpus = cpu_plan()
-    # Short, since Knot makes a socket below it and the length of such a path is bounded.
-    directory = Path(tempfile.mkdtemp(prefix="regdns-bench-"))
     report = Report(options.results, options.quick)
     facts, before = machine(options, cpus), cpu_ticks()
     report.line("run", **facts)
@@ -121,6 +119,8 @@ def main() -> int:
     signal.signal(signal.SIGALRM, overrun)
     signal.signal(signal.SIGTERM, interrupted)
     signal.alarm(options.limit * 60)
+    # Short, since Knot makes a socket below it and the length of such a path is bounded.
+    directory = Path(tempfile.mkdtemp(prefix="regdns-bench-"))
     try:
         run(options, report, directory, cpus)
     except KeyboardInterrupt:

@@ -130,6 +130,16 @@ class Server:
             total += int(found.group(1)) if found else 0
         return total
 
+    def ask(self, name: str, rrtype: str, edns: int = 1232, tcp: bool = False) -> wire.Answer:
+        """One question, asked up to three times."""
+        for _ in range(3):
+            try:
+                return wire.ask(self.dns, name, rrtype, edns, tcp)
+            except (OSError, wire.Malformed) as error:
+                reason = error
+        self.check()
+        raise BenchError(f"{self.kind} does not answer {name} {rrtype}: {reason}")
+
     def wait_until_it_answers(self, name: str, seconds: float = 120) -> None:
         """Asks for the SOA of a zone until the answer is NOERROR."""
         limit = time.monotonic() + seconds

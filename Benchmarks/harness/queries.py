@@ -83,12 +83,12 @@ def check_equality(context: Context, servers: dict[str, Server], compare, same_a
     """Compares the answers of regdns with those of the peers, octet by octet, before anything is measured."""
     # Truncated answers hold what each server chose: the whole sets are compared over TCP.
     tcp = not same_additionals
-    ours = {question: wire.ask(servers["regdns"].dns, *question, edns=1232, tcp=tcp) for question in compare}
+    ours = {question: servers["regdns"].ask(*question, tcp=tcp) for question in compare}
     notes = []
     for peer in PEERS:
         differing = {}
         for question, answer in ours.items():
-            parts = wire.differences(answer, wire.ask(servers[peer].dns, *question, edns=1232, tcp=tcp))
+            parts = wire.differences(answer, servers[peer].ask(*question, tcp=tcp))
             if parts:
                 differing[question] = parts
         essential = {"rcode", "answers", "authoritative"} | ({"additionals"} if same_additionals else set())
@@ -97,7 +97,7 @@ def check_equality(context: Context, servers: dict[str, Server], compare, same_a
             question, parts = next(iter(wrong.items()))
             raise BenchError(
                 f"{len(wrong)} of {len(compare)} answers differ from knot's, first {question} in {', '.join(parts)}: "
-                f"{ours[question]} against {wire.ask(servers[peer].dns, *question, edns=1232, tcp=tcp)}")
+                f"{ours[question]} against {servers[peer].ask(*question, tcp=tcp)}")
         parts = sorted({part for each in differing.values() for part in each})
         notes.append(f"{len(compare)} sampled answers compared with {peer}'s (order, TTL and SOA numbers aside): "
                      + (f"{len(differing)} differ, in {', '.join(parts)}" if differing else "equal") + ".")

@@ -1,5 +1,5 @@
 """CPU time to load a zone file, beside knot."""
-from . import data, wire
+from . import data
 from .context import Context
 from .process import BenchError, Server
 from .report import Spread
@@ -51,6 +51,6 @@ def load(context: Context, which: str, folder, records: int) -> tuple[float, int
             # The last host of the file answers, or the time was not that of the whole zone.
             last = f"h{records // 4 - 1:06d}.{data.ZONE_LOADED}"
             for rrtype in ("A", "TXT"):
-                if not wire.ask(server.dns, last, rrtype).answers:
+                if not server.ask(last, rrtype).answers:
                     raise BenchError(f"{which} does not answer {last} {rrtype}")
         return cpu, server.rss_kib()
