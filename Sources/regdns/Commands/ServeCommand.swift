@@ -12,7 +12,7 @@ struct ServeCommand: AsyncParsableCommand {
     func run() async throws {
         let values = try options.resolve(environment: ProcessFacts.environment)
         let settings = try ServeSettings(values, hostName: ProcessFacts.hostName)
-        _ = settings
+        try await Composition(settings).run()
     }
 }
 
