@@ -185,7 +185,7 @@ struct Composition {
     // MARK: Running
 
     private func serve(_ parts: Parts, _ handler: EtcdHTTPHandler, _ etcd: EtcdServer?, _ start: StartLine) async throws {
-        let announce: @Sendable ([ListenAddress]) -> Void = { http in
+        let announce: @Sendable ([HTTPAdmin.ListenAddress]) -> Void = { http in
             var line = start
             line.http = http.map(\.description)
             parts.readiness.started()
@@ -226,7 +226,7 @@ struct Composition {
     }
 
     private func httpServer(
-        _ parts: Parts, _ handler: EtcdHTTPHandler, _ announce: @escaping @Sendable ([ListenAddress]) -> Void
+        _ parts: Parts, _ handler: EtcdHTTPHandler, _ announce: @escaping @Sendable ([HTTPAdmin.ListenAddress]) -> Void
     ) -> AdminServer {
         let counters = HTTPCounters()
         let logger = Self.logger("API", settings)
@@ -247,7 +247,7 @@ struct Composition {
             fallback: { request, body in await handler.respond(to: request, body: body) }, counters: counters,
             logger: logger)
         return AdminServer(
-            addresses: settings.http.map { ListenAddress(host: $0.host, port: $0.port) }, dispatcher: dispatcher,
+            addresses: settings.http.map { HTTPAdmin.ListenAddress(host: $0.host, port: $0.port) }, dispatcher: dispatcher,
             counters: counters, warnings: WarningLimiter(now: { clock.monotonicMilliseconds() }), logger: logger,
             onBound: { announce($0) })
     }
