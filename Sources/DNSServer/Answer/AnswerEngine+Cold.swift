@@ -79,7 +79,7 @@ extension AnswerEngine {
         return unsafe failure(parsed.disposition.rcode, nil, parsed, query, length, out, capacity)
     }
 
-    /// Types and classes that are refused or answered specially.
+    /// Classes other than IN: CHAOS names, and REFUSED.
     @inline(never)
     mutating func special(
         _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int, _ out: UnsafeMutableRawPointer,
@@ -94,11 +94,6 @@ extension AnswerEngine {
             }
         }
         return unsafe failure(.refused, .notSupported, parsed, query, length, out, capacity)
-    }
-
-    static func isRefused(_ type: RRType) -> Bool {
-        // 128 to 255 are question types and meta types (RFC 6895 section 3.1); OPT is no question.
-        type.rawValue == 41 || (128...255).contains(type.rawValue)
     }
 
     /// An answer that is only an RCODE.
