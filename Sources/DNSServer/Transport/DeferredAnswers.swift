@@ -51,9 +51,8 @@ final class DeferredAnswers: Sendable {
     private let continuation: AsyncStream<DeferredQuery>.Continuation
 
     init(
-        view: DNSView, engine: EngineBox, resolver: any DeferredResolver, allowed: [ClientNetwork],
-        clock: RegistryClock,
-        udpPayloadMax: Int
+        view: DNSView, engine: EngineBox, forwarder: Forwarder, stubs: StubMatcher?, allowed: [ClientNetwork],
+        clock: RegistryClock, udpPayloadMax: Int
     ) {
         self.view = view
         self.engine = Mutex(engine)
