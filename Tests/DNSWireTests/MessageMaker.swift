@@ -41,6 +41,13 @@ enum MessageMaker {
         case .nsec: return name(&random).wire + [0, 2, 0x40, 0x80, 1, 1, 0x40]
         case .caa: return [0, 5] + Array("issue".utf8) + random.octets(upTo: 40)
         case .ds, .cds, .dnskey, .cdnskey: return fixed(4) + fixed(32)
+        case .svcb, .https:
+            let parameters = [
+                [0, 1, 0, 6, 2, 0x68, 0x32, 2, 0x2c, 0x5c], [0, 2, 0, 0], [0, 3, 0, 2] + fixed(2),
+                [0, 4, 0, 8] + fixed(8),
+                [0, 5, 0, 3] + fixed(3), [0, 6, 0, 16] + fixed(16), [0, 77, 0, 5] + fixed(5), [1, 0, 0, 0],
+            ].filter { _ in random.oneIn(2) }
+            return fixed(2) + name(&random).wire + parameters.flatMap { $0 }
         case .sshfp: return fixed(2) + fixed(20)
         case .tlsa: return fixed(3) + fixed(32)
         default: return random.octets(upTo: 50)

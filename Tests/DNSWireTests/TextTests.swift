@@ -19,7 +19,17 @@ import Testing
         (.nsec, "b. A MX TYPE1234", "01620000024001041b" + String(repeating: "00", count: 26) + "20"),
         (.rrsig, "A 13 2 60 20240102030405 19700101000000 7 b. AA==", "00010d020000003c65937d2500000000000701620000"),
         (RRType(rawValue: 65_400), ##"\# 3 0102 03"##, "010203"),
-        (.svcb, ##"\# 0"##, ""),
+        (RRType(rawValue: 65_401), ##"\# 0"##, ""),
+        (.svcb, "0 b.", "0000016200"),
+        (
+            .https, ##"1 . port=8443 alpn="h2,h\\,3" no-default-alpn key300="a b" mandatory=port,alpn"##,
+            "000100" + "0000000400010003" + "0001000702683203682c33" + "00020000" + "0003000220fb"
+                + "012c0003612062"
+        ),
+        (
+            .https, "1 . ipv4hint=192.0.2.1,192.0.2.2 ech=AAEC ipv6hint=::1",
+            "00010000040008c0000201c0000202" + "00050003000102" + "00060010" + String(repeating: "00", count: 15) + "01"
+        ),
         (.hinfo, "PDP \"UN IX\"", "03504450" + "05554e204958"),
     ]
 
@@ -46,7 +56,11 @@ import Testing
             "TXT data: \"\(String(repeating: "x", count: 80))…\": expected at most 255 octets"
         ),
         (.ds, "1 2 3 abc", "DS data: \"abc\": expected hexadecimal digits"),
-        (.svcb, "1 . alpn=h2", ##"SVCB data: "1": expected \# <octets> <hexadecimal digits>"##),
+        (RRType(rawValue: 65_400), "1 2", ##"TYPE65400 data: "1": expected \# <octets> <hexadecimal digits>"##),
+        (.svcb, "1 . port=x", "SVCB data: \"port=x\": expected a value in the form of port"),
+        (.svcb, "1 . colour=x", "SVCB data: \"colour=x\": expected a parameter's name, or key0 to key65534"),
+        (.svcb, "1 . port=1 key3=x", "SVCB data: \"key3=x\": expected a value in the form of port"),
+        (.svcb, "1 . port=1 port=2", "SVCB data: \"port=2\": expected each parameter once"),
         (.nsec, "b. NOTYPE", "NSEC data: \"NOTYPE\": expected a record type"),
     ]
 
