@@ -23,6 +23,12 @@ struct ZoneFileContents {
     var soa: (origin: OwnerName, data: Zone.SOA)?
     private var indexes: [OwnerName: Int] = [:]
 
+    /// Makes room for the names of a file of that length, at a guess of one name in 128 octets.
+    init(fileOctets: Int = 0) {
+        indexes.reserveCapacity(fileOctets / 128)
+        owners.reserveCapacity(fileOctets / 128)
+    }
+
     /// The number of an owner name, a new one when it has none yet.
     mutating func index(of name: OwnerName) -> Int {
         if let known = indexes[name] { return known }

@@ -41,6 +41,7 @@ package struct ZoneFileParser {
                 expected: "at most \(fileOctetsMax)")
         }
         var parser = ZoneFileParser(file: file, origin: origin ?? Self.origin(ofFile: file))
+        parser.contents = ZoneFileContents(fileOctets: octets.count)
         var lexer = MasterFileLexer(octets)
         var tokens: [TextToken] = []
         while try parser.next(&lexer, into: &tokens) {
