@@ -74,8 +74,7 @@ final class HTTP1Connection: ChannelInboundHandler {
         if expectations.contains(where: { $0.lowercased() != "100-continue" }) {
             return refuse(417, "417 Expectation Failed", context: context)
         }
-        // What no UInt64 holds is a length, too, and too large.
-        let length = head.headers.first(name: "Content-Length").map { UInt64($0) ?? .max } ?? 0
+        let length = head.headers.first(name: "Content-Length").flatMap { Int($0) } ?? 0
         guard length <= EtcdHTTPHandler.bodyBytesMax else {
             state = .finished
             return refuseBody(context: context)
