@@ -7,7 +7,7 @@ private import Synchronization
 ///
 /// Two doors: `cachedAnswer` never waits and may be called from a hot-path thread; `forward` asks upstream servers when
 /// it must. `lookup` serves this server's own chains and targets. Equal questions under way are asked once. Everything
-/// is bounded: sockets, waiting clients, cache entries and octets, time (under six seconds).
+/// is bounded: sockets, waiting clients, cache entries and octets, time.
 ///
 /// Safe to use from any thread; one short lock, never held while waiting.
 package final class Forwarder: Sendable {
@@ -58,7 +58,7 @@ package final class Forwarder: Sendable {
         return outcome(of: resolution, for: request)
     }
 
-    /// Answers from the cache or from upstream servers. Always returns, in less than six seconds with the default
+    /// Answers from the cache or from upstream servers. Always returns, in less than five seconds with the default
     /// settings; cancellation has no effect.
     package func forward(_ request: ForwardRequest) async -> ForwardOutcome {
         if let resolution = known(request, countsMiss: true) { return outcome(of: resolution, for: request) }
