@@ -16,10 +16,10 @@ public enum WireError: Error, Hashable, Sendable {
     case reservedLabelType(offset: Int)
     /// A compression pointer where none may be, or one that does not point backwards.
     case badPointer(offset: Int)
+    /// A name inside a message that is cut, too long, or points where it may not.
+    case badName(offset: Int)
     /// RDATA that does not have the form of its type.
     case badRDATA(type: RRType, offset: Int)
-    /// More sections or records than this reader takes.
-    case tooManyRecords(offset: Int)
     /// A message of more than 65,535 octets.
     case messageTooLong(offset: Int)
 }
@@ -36,8 +36,8 @@ extension WireError: CustomStringConvertible {
         case .badEscape(let offset): "backslash without a character or three digits up to 255 at octet \(offset)"
         case .reservedLabelType(let offset): "reserved label type at octet \(offset)"
         case .badPointer(let offset): "compression pointer not allowed here or not backwards at octet \(offset)"
+        case .badName(let offset): "broken name at octet \(offset)"
         case .badRDATA(let type, let offset): "RDATA not of type \(type) at octet \(offset)"
-        case .tooManyRecords(let offset): "too many records at octet \(offset)"
         case .messageTooLong(let offset): "message of more than 65535 octets at octet \(offset)"
         }
     }

@@ -29,6 +29,8 @@ enum RDATAField: Sendable {
     case base64Rest
     /// Windows of type bits up to the end (RFC 4034 §4.1.2).
     case typeBitmap
+    /// Parameters of a service binding up to the end (RFC 9460 §2.2).
+    case serviceParameters
 }
 
 /// The fields of each type's RDATA. The one table behind checking, decompression, compression and text.
@@ -53,9 +55,13 @@ enum RDATAForm {
         case .nsec: nsec
         case .dnskey, .cdnskey: dnskey
         case .caa: caa
+        case .svcb, .https: serviceBinding
         default: nil
         }
     }
+
+    /// Whether domain names are among the fields.
+    static func hasNames(_ fields: [RDATAField]) -> Bool { fields.contains { $0 == .name || $0 == .compressedName } }
 
     private static let address4: [RDATAField] = [.ipv4]
     private static let address6: [RDATAField] = [.ipv6]
@@ -79,27 +85,64 @@ enum RDATAForm {
     ]
     private static let nsec: [RDATAField] = [.name, .typeBitmap]
     private static let dnskey: [RDATAField] = [.uint16, .octet, .octet, .base64Rest]
+    private static let serviceBinding: [RDATAField] = [.uint16, .name, .serviceParameters]
     private static let caa: [RDATAField] = [.octet, .tag, .quotedRest]
 
-    /// Whether the octets from `at` to `end` have the form of `type`; names may be compressed. O(length).
-    static func isSound(type: RRType, in message: RawSpan, at: Int, end: Int) -> Bool {
+    /// Whether the octets from `at` to `end` have the form of `type`. O(length).
+    static func isSound(
+        type: RRType, in message: RawSpan, at: Int, end: Int, pointersAllowed: Bool = true
+    ) -> Bool {
         guard let fields = fields(of: type) else { return true }
         var here = at
         for field in fields {
-            guard let next = fieldEnd(field, in: message, at: here, end: end) else { return false }
+            guard let next = fieldEnd(field, in: message, at: here, end: end, pointersAllowed: pointersAllowed) else {
+                return false
+            }
             here = next
         }
         return here == end
     }
 
+    /// Whether `rdata`, standing alone, has the form of `type` without any compression. O(length).
+    static func isSound(type: RRType, rdata: [UInt8]) -> Bool {
+        isSound(type: type, in: rdata.span.octets, at: 0, end: rdata.count, pointersAllowed: false)
+    }
+
+    /// The RDATA from `at` to `end` with its names written out, or nil when it has not the form of `type`.
+    static func selfContained(type: RRType, in message: RawSpan, at: Int, end: Int) -> [UInt8]? {
+        var rdata: [UInt8] = []
+        rdata.reserveCapacity(end &- at)
+        var here = at
+        for field in fields(of: type) ?? [] {
+            let next: Int?
+            switch field {
+            case .name, .compressedName:
+                next = CompressedName.read(in: message, at: here, limit: end, into: &rdata)
+            default:
+                next = fieldEnd(field, in: message, at: here, end: end, pointersAllowed: false)
+                for offset in here..<(next ?? here) { rdata.append(message.octet(at: offset)) }
+            }
+            guard let next else { return nil }
+            here = next
+        }
+        if fields(of: type) == nil {
+            for offset in here..<end { rdata.append(message.octet(at: offset)) }
+            return rdata
+        }
+        return here == end ? rdata : nil
+    }
+
     /// The offset after `field`, which begins at `at` and must not pass `end`; nil when it is broken.
-    static func fieldEnd(_ field: RDATAField, in message: RawSpan, at: Int, end: Int) -> Int? {
+    static func fieldEnd(
+        _ field: RDATAField, in message: RawSpan, at: Int, end: Int, pointersAllowed: Bool
+    ) -> Int? {
         switch field {
         case .octet: return bounded(at &+ 1, end)
         case .uint16, .type: return bounded(at &+ 2, end)
         case .uint32, .period, .time, .ipv4: return bounded(at &+ 4, end)
         case .ipv6: return bounded(at &+ 16, end)
-        case .name, .compressedName: return CompressedName.end(in: message, at: at, limit: end)
+        case .name, .compressedName:
+            return CompressedName.end(in: message, at: at, limit: end, pointersAllowed: pointersAllowed)
         case .characterString: return stringEnd(in: message, at: at, end: end)
         case .tag:
             guard let next = stringEnd(in: message, at: at, end: end), next > at &+ 1 else { return nil }
@@ -113,6 +156,7 @@ enum RDATAForm {
             return end
         case .quotedRest, .hexRest, .base64Rest: return end
         case .typeBitmap: return TypeBitmap.isSound(in: message, at: at, end: end) ? end : nil
+        case .serviceParameters: return ServiceParameters.isSound(in: message, at: at, end: end) ? end : nil
         }
     }
 

@@ -1,0 +1,53 @@
+# Stages of a long run: sourced by test.sh. Each stage says how many checks passed and failed, and how long it took.
+stage_names=() stage_seconds=() stage_passed=() stage_failed=() stage_skipped=()
+# Where a stage writes its counts.
+stage_counts=$(mktemp)
+
+# stage NAME COMMAND…: runs the command. It may write "passed failed skipped" to $stage_counts; otherwise the stage
+# counts as one check.
+stage() {
+    local name=$1 start=$SECONDS status=0 passed failed skipped
+    shift
+    printf '\n== %s\n' "$name"
+    : >"$stage_counts"
+    "$@" || status=$?
+    if [ -s "$stage_counts" ]; then
+        read -r passed failed skipped <"$stage_counts"
+        # A run that broke off has failed, whatever it counted.
+        if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
+    else
+        passed=$((status == 0)) failed=$((status != 0)) skipped=0
+    fi
+    stage_names+=("$name") stage_seconds+=($((SECONDS - start)))
+    stage_passed+=("$passed") stage_failed+=("$failed") stage_skipped+=("$skipped")
+    return "$status"
+}
+
+# Prints the table of the stages, and as the last line `N passed, N failed`. Fails when a check failed, and under CI
+# also when one was skipped.
+finish_stages() {
+    local total=0 passed=0 failed=0 skipped=0 index share
+    for index in "${!stage_names[@]}"; do
+        total=$((total + stage_seconds[index]))
+        passed=$((passed + stage_passed[index]))
+        failed=$((failed + stage_failed[index]))
+        skipped=$((skipped + stage_skipped[index]))
+    done
+    printf '\n%-14s %8s %7s %8s %8s %8s\n' stage seconds share passed failed skipped
+    for index in "${!stage_names[@]}"; do
+        share=$((total == 0 ? 0 : (100 * stage_seconds[index] + total / 2) / total))
+        printf '%-14s %8d %6d%% %8d %8d %8d\n' "${stage_names[index]}" "${stage_seconds[index]}" "$share" \
+            "${stage_passed[index]}" "${stage_failed[index]}" "${stage_skipped[index]}"
+    done
+    printf '%-14s %8d %7s %8d %8d %8d\n' total "$total" '' "$passed" "$failed" "$skipped"
+    rm -f "$stage_counts"
+    if [ "$skipped" -gt 0 ]; then
+        echo "$skipped skipped, for the reasons above"
+        if [ "${CI:-}" = true ]; then
+            echo 'under CI a skipped test counts as failed'
+            failed=$((failed + skipped))
+        fi
+    fi
+    echo "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ]
+}
