@@ -15,7 +15,7 @@ struct TidyTests {
         ],
         "HTTPAdmin": [
             "RegistryStore", "Foundation", "FoundationEssentials", "HTTPTypes", "Hummingbird", "HummingbirdCore",
-            "Logging", "NIOCore", "NIOPosix", "ServiceLifecycle", "Synchronization",
+            "Logging", "NIOCore", "NIOHTTP1", "NIOPosix", "ServiceLifecycle", "Synchronization",
         ],
         "EtcdAPI": [
             "RegistryStore", "HTTPTypes", "Logging", "NIOCore", "NIOHTTP1", "NIOPosix", "ServiceLifecycle",

@@ -1,4 +1,4 @@
-import Glibc
+import FoundationEssentials
 import HummingbirdCore
 package import Logging
 package import NIOCore
@@ -36,10 +36,10 @@ package struct HTTPListenError: Error, CustomStringConvertible {
     private static func reason(_ cause: any Error) -> String {
         if cause is SocketAddressError.UnknownHost { return "the host name does not resolve" }
         guard let error = cause as? IOError else { return "\(cause)" }
-        return switch error.errnoCode {
-        case EADDRINUSE: "address already in use"
-        case EADDRNOTAVAIL: "no interface of this host has the address"
-        case EACCES: "not permitted; ports below 1024 need a privilege"
+        return switch POSIXErrorCode(rawValue: error.errnoCode) {
+        case .EADDRINUSE: "address already in use"
+        case .EADDRNOTAVAIL: "no interface of this host has the address"
+        case .EACCES: "not permitted; ports below 1024 need a privilege"
         default: "\(error)"
         }
     }
