@@ -1,29 +1,36 @@
-import Glibc
+import Foundation
 
-/// Random numbers that a seed repeats: SplitMix64 (Steele, Lea, Flood 2014).
+/// A generator whose whole sequence follows from its seed (SplitMix64; Steele, Lea, Flood 2014), so that a failure can
+/// be repeated.
 package struct SeededRandom: RandomNumberGenerator {
-    /// What to print when a test fails.
+    /// What the sequence began with; put it into the message of every expectation.
     package let seed: UInt64
     private var state: UInt64
 
+    /// Starts the sequence of `seed`.
     package init(seed: UInt64) {
         self.seed = seed
         state = seed
     }
 
+    /// Starts the sequence named by the environment's REGDNS_SEED, or a fresh one. The seed is printed.
+    package init(test: String) {
+        self = .fromEnvironment()
+        print("\(test): REGDNS_SEED=\(seed)")
+    }
+
     /// The seed in `REGDNS_SEED` when it is set, else a fresh one; a failing test prints it.
     package static func fromEnvironment() -> SeededRandom {
-        // SAFETY: getenv gives nil or a terminated string that stays, since no test changes the environment.
-        let text = unsafe getenv("REGDNS_SEED").map { unsafe String(cString: $0) }
-        return SeededRandom(seed: text.flatMap { UInt64($0) } ?? UInt64.random(in: 0...UInt64.max))
+        let given = ProcessInfo.processInfo.environment["REGDNS_SEED"].flatMap { UInt64($0) }
+        return SeededRandom(seed: given ?? UInt64.random(in: .min ... .max))
     }
 
     package mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-        return z ^ z >> 31
+        var mixed = state
+        mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ mixed >> 31
     }
 
     /// A number below `bound`, which is at least 1.
@@ -31,4 +38,10 @@ package struct SeededRandom: RandomNumberGenerator {
 
     /// Bytes of every value.
     package mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) } }
+
+    /// Between 0 and `count` octets of any value.
+    package mutating func octets(upTo count: Int) -> [UInt8] { bytes(Int.random(in: 0...count, using: &self)) }
+
+    /// True once in `times` on average.
+    package mutating func oneIn(_ times: Int) -> Bool { Int.random(in: 0..<times, using: &self) == 0 }
 }

@@ -1,19 +1,20 @@
 package import DNSWire
 package import NIOCore
+package import RegistryStore
 private import Synchronization
 
 /// Has names that are not ours answered by other servers, and keeps what they said.
 ///
 /// Two doors: `cachedAnswer` never waits and may be called from a hot-path thread; `forward` asks upstream servers when
 /// it must. `lookup` serves this server's own chains and targets. Equal questions under way are asked once. Everything
-/// is bounded: sockets, waiting clients, cache entries and octets, time (under six seconds).
+/// is bounded: sockets, waiting clients, cache entries and octets, time.
 ///
 /// Safe to use from any thread; one short lock, never held while waiting.
 package final class Forwarder: Sendable {
     /// The settings it was made with.
     package let configuration: ForwarderConfiguration
     private let group: any EventLoopGroup
-    /// Monotonic milliseconds, for the cache only; time limits of the network run on the event loop's clock.
+    /// Monotonic milliseconds.
     private let now: @Sendable () -> Int64
     private let random: ForwarderRandom
     private let bounds: ForwardedAnswer.TTLBounds
@@ -26,15 +27,15 @@ package final class Forwarder: Sendable {
 
     /// - Parameters:
     ///   - group: where sockets live; the caller shuts it down after the last answer.
-    ///   - milliseconds: a monotonic clock.
+    ///   - clock: for the cache; time limits of the network run on the event loop's clock.
     ///   - random: where ids and orders come from.
     package init(
         configuration: ForwarderConfiguration, group: any EventLoopGroup,
-        milliseconds: @escaping @Sendable () -> Int64, random: ForwarderRandom = .system
+        clock: RegistryClock = .system, random: ForwarderRandom = .system
     ) {
         self.configuration = configuration
         self.group = group
-        self.now = milliseconds
+        self.now = clock.monotonicMilliseconds
         self.random = random
         bounds = ForwardedAnswer.TTLBounds(
             lower: configuration.cacheMinTTL.ttlSeconds, upper: configuration.cacheMaxTTL.ttlSeconds)
@@ -57,7 +58,7 @@ package final class Forwarder: Sendable {
         return outcome(of: resolution, for: request)
     }
 
-    /// Answers from the cache or from upstream servers. Always returns, in less than six seconds with the default
+    /// Answers from the cache or from upstream servers. Always returns, in less than five seconds with the default
     /// settings; cancellation has no effect.
     package func forward(_ request: ForwardRequest) async -> ForwardOutcome {
         if let resolution = known(request, countsMiss: true) { return outcome(of: resolution, for: request) }

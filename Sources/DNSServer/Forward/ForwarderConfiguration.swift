@@ -25,8 +25,8 @@ package struct ForwarderConfiguration: Sendable {
     /// How long one server is waited for, once.
     package var queryTimeout: Duration = .seconds(2)
     /// How long all tries for one question take at most. Each try gets at most its even share of what is left, so
-    /// that every server is asked.
-    package var totalTimeout: Duration = .seconds(5)
+    /// that every server is asked. Less than the five seconds that stub resolvers wait.
+    package var totalTimeout: Duration = .milliseconds(4500)
     /// As `totalTimeout`, when there is a stale answer to fall back on (RFC 8767 §5, client response timer).
     package var totalTimeoutWhenStale: Duration = .milliseconds(1800)
     /// How long a server that did not answer comes after the others.

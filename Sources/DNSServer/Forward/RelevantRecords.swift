@@ -98,6 +98,9 @@ struct RelevantRecords {
 
     /// The names from the one asked for along the CNAMEs of the answer section.
     private struct Chain {
+        /// CNAMEs followed; more are an attack on whoever follows them.
+        static let linksMax = 32
+
         private(set) var names: Set<OwnerName>
         /// The name without a further CNAME, or the last before a loop closes.
         private(set) var last: OwnerName
@@ -111,7 +114,7 @@ struct RelevantRecords {
                 guard let target = try? OwnerName(wire: record.rdata) else { continue }
                 if targets[record.owner.folded] == nil { targets[record.owner.folded] = target }
             }
-            while let next = targets[last], names.insert(next).inserted { last = next }
+            while names.count <= Self.linksMax, let next = targets[last], names.insert(next).inserted { last = next }
         }
 
         func isRelevant(_ record: ResourceRecord, question: Question, dnssecOK: Bool) -> Bool {

@@ -23,17 +23,24 @@ extension RRClass {
 }
 
 extension RRClass: CustomStringConvertible {
+    private static let byName: [Mnemonic: RRClass] = [
+        Mnemonic("IN"): .in, Mnemonic("CH"): .ch, Mnemonic("HS"): .hs, Mnemonic("NONE"): .none, Mnemonic("ANY"): .any,
+    ]
+
     /// Reads a mnemonic in any letter case or `CLASS32` (RFC 3597 §5); nil for anything else.
     public init?(name: String) {
-        switch name.uppercased() {
-        case "IN": self = .in
-        case "CH": self = .ch
-        case "HS": self = .hs
-        case "NONE": self = .none
-        case "ANY": self = .any
-        case let upper:
-            guard let number = CodeNumber.read(upper, prefix: "CLASS") else { return nil }
+        self.init(octets: Array(name.utf8)[...])
+    }
+
+    /// Reads a class as `init(name:)` does, from octets.
+    public init?(octets: ArraySlice<UInt8>) {
+        guard let name = Mnemonic(octets: octets) else { return nil }
+        if let known = Self.byName[name] {
+            self = known
+        } else if let number = Mnemonic.number(octets, prefix: "CLASS") {
             self.init(rawValue: number)
+        } else {
+            return nil
         }
     }
 

@@ -94,17 +94,21 @@ extension RRType: CustomStringConvertible {
         (.svcb, "SVCB"), (.https, "HTTPS"), (.spf, "SPF"), (.nxname, "NXNAME"), (.tkey, "TKEY"), (.tsig, "TSIG"),
         (.ixfr, "IXFR"), (.axfr, "AXFR"), (.mailb, "MAILB"), (.maila, "MAILA"), (.any, "ANY"), (.caa, "CAA"),
     ]
-    private static let byName = Dictionary(uniqueKeysWithValues: mnemonics.map { ($1, $0) })
+    private static let byName = Dictionary(
+        uniqueKeysWithValues: (mnemonics + [(.any, "*")]).map { (Mnemonic($1), $0) })
     private static let names = Dictionary(uniqueKeysWithValues: mnemonics)
 
     /// Reads a mnemonic in any letter case, `*` for ANY, or `TYPE65400` (RFC 3597 §5); nil for anything else.
     public init?(name: String) {
-        let upper = name.uppercased()
-        if let known = Self.byName[upper] {
+        self.init(octets: Array(name.utf8)[...])
+    }
+
+    /// Reads a type as `init(name:)` does, from octets.
+    public init?(octets: ArraySlice<UInt8>) {
+        guard let name = Mnemonic(octets: octets) else { return nil }
+        if let known = Self.byName[name] {
             self = known
-        } else if upper == "*" {
-            self = .any
-        } else if let number = CodeNumber.read(upper, prefix: "TYPE") {
+        } else if let number = Mnemonic.number(octets, prefix: "TYPE") {
             self.init(rawValue: number)
         } else {
             return nil
@@ -118,15 +122,4 @@ extension RRType: CustomStringConvertible {
 
     /// True for types that are asked for or carried along but never stored in a zone (RFC 6895 §3.1).
     public var isMeta: Bool { self == .opt || (128...255).contains(rawValue) || rawValue == 0 }
-}
-
-/// The `TYPE123` and `CLASS123` notation of RFC 3597 §5.
-enum CodeNumber {
-    /// Decimal digits after `prefix`, or nil when there are none, others, or the number passes 65,535.
-    static func read(_ text: String, prefix: String) -> UInt16? {
-        guard text.hasPrefix(prefix) else { return nil }
-        let digits = text.utf8.dropFirst(prefix.utf8.count)
-        guard !digits.isEmpty, digits.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
-        return UInt16(String(decoding: digits, as: UTF8.self))
-    }
 }

@@ -110,6 +110,22 @@ public struct Message: Hashable, Sendable {
     /// The OPT record, if there is one.
     public var edns: EDNS?
 
+    /// A message from its parts.
+    public init(
+        id: UInt16, flags: MessageFlags, rcode: RCODE = .noError, questions: [Question] = [],
+        answers: [ResourceRecord] = [], authorities: [ResourceRecord] = [], additionals: [ResourceRecord] = [],
+        edns: EDNS? = nil
+    ) {
+        self.id = id
+        self.flags = flags
+        self.rcode = rcode
+        self.questions = questions
+        self.answers = answers
+        self.authorities = authorities
+        self.additionals = additionals
+        self.edns = edns
+    }
+
     /// Reads a message that fills `octets` exactly. O(length); memory is bounded by 255 times the number of names.
     public init(reading octets: [UInt8]) throws(WireError) {
         var reader = try MessageReader(octets)

@@ -49,3 +49,15 @@ extension Span where Element == UInt8 {
         }
     }
 }
+
+extension MutableSpan where Element == UInt8 {
+    /// The same octets as the raw span that the writers take.
+    @inlinable @inline(__always)
+    public var octets: MutableRawSpan {
+        @_lifetime(&self)
+        mutating get {
+            // SAFETY: octets have no padding and every bit pattern is one, so any bytes may be stored over them.
+            unsafe mutableBytes
+        }
+    }
+}

@@ -55,6 +55,24 @@ public struct OwnerName: Hashable, Sendable {
     }
 }
 
+extension OwnerName {
+    /// Feeds eight octets at a time; names end themselves, so that no length is needed.
+    public func hash(into hasher: inout Hasher) {
+        let octets = wire.span.octets
+        var at = 0
+        while at &+ 8 <= octets.byteCount {
+            hasher.combine(octets.uint64(at: at))
+            at &+= 8
+        }
+        var rest: UInt64 = 0
+        while at < octets.byteCount {
+            rest = rest << 8 | UInt64(octets.octet(at: at))
+            at &+= 1
+        }
+        hasher.combine(rest)
+    }
+}
+
 extension OwnerName: Comparable {
     /// Canonical order: label by label from the root, as unsigned octets, shorter first (RFC 4034 §6.1).
     public static func < (a: OwnerName, b: OwnerName) -> Bool {

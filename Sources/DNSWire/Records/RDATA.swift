@@ -50,6 +50,28 @@ public enum RDATA {
     }
 }
 
+extension RDATA {
+    /// Uncompressed RDATA with the names in it in lower case: equal for equal records (RFC 4034 §6.2). RDATA that has
+    /// not the form of its type is returned as it is.
+    public static func canonical(type: RRType, _ rdata: [UInt8]) -> [UInt8] {
+        guard let fields = RDATAForm.fields(of: type), RDATAForm.hasNames(fields),
+            RDATAForm.isSound(type: type, rdata: rdata)
+        else { return rdata }
+        var result = rdata
+        var at = 0
+        for field in fields {
+            // The form was checked above, so every field has its end.
+            let octets = rdata.span.octets
+            let end = RDATAForm.fieldEnd(field, in: octets, at: at, end: rdata.count, pointersAllowed: false) ?? at
+            if field == .name || field == .compressedName {
+                for index in at..<end where NameBytes.isUpper(result[index]) { result[index] |= 0x20 }
+            }
+            at = end
+        }
+        return result
+    }
+}
+
 /// The RDATA of an SOA record (RFC 1035 §3.3.13).
 public struct SOAData: Hashable, Sendable {
     /// The primary name server.

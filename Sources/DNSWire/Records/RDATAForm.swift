@@ -29,6 +29,8 @@ enum RDATAField: Sendable {
     case base64Rest
     /// Windows of type bits up to the end (RFC 4034 §4.1.2).
     case typeBitmap
+    /// Parameters of a service binding up to the end (RFC 9460 §2.2).
+    case serviceParameters
 }
 
 /// The fields of each type's RDATA. The one table behind checking, decompression, compression and text.
@@ -53,9 +55,13 @@ enum RDATAForm {
         case .nsec: nsec
         case .dnskey, .cdnskey: dnskey
         case .caa: caa
+        case .svcb, .https: serviceBinding
         default: nil
         }
     }
+
+    /// Whether domain names are among the fields.
+    static func hasNames(_ fields: [RDATAField]) -> Bool { fields.contains { $0 == .name || $0 == .compressedName } }
 
     private static let address4: [RDATAField] = [.ipv4]
     private static let address6: [RDATAField] = [.ipv6]
@@ -79,6 +85,7 @@ enum RDATAForm {
     ]
     private static let nsec: [RDATAField] = [.name, .typeBitmap]
     private static let dnskey: [RDATAField] = [.uint16, .octet, .octet, .base64Rest]
+    private static let serviceBinding: [RDATAField] = [.uint16, .name, .serviceParameters]
     private static let caa: [RDATAField] = [.octet, .tag, .quotedRest]
 
     /// Whether the octets from `at` to `end` have the form of `type`. O(length).
@@ -149,6 +156,7 @@ enum RDATAForm {
             return end
         case .quotedRest, .hexRest, .base64Rest: return end
         case .typeBitmap: return TypeBitmap.isSound(in: message, at: at, end: end) ? end : nil
+        case .serviceParameters: return ServiceParameters.isSound(in: message, at: at, end: end) ? end : nil
         }
     }
 

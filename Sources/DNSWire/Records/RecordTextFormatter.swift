@@ -16,6 +16,7 @@ enum RecordTextFormatter {
         case .hexRest: octets.isEmpty ? nil : HexText.encode(octets)
         case .base64Rest: octets.isEmpty ? nil : Base64Text.encode(octets)
         case .typeBitmap: types(octets)
+        case .serviceParameters: ServiceParameters.decode(octets)
         }
     }
 
@@ -43,16 +44,5 @@ enum RecordTextFormatter {
         return parts.joined(separator: " ")
     }
 
-    private static func quoted(_ octets: ArraySlice<UInt8>) -> String {
-        var text: [UInt8] = [0x22]
-        for octet in octets {
-            switch octet {
-            case 0x22, 0x5c: text += [0x5c, octet]
-            case 0x20...0x7e: text.append(octet)
-            default: NameText.appendDecimalEscape(octet, to: &text)
-            }
-        }
-        text.append(0x22)
-        return String(decoding: text, as: UTF8.self)
-    }
+    private static func quoted(_ octets: ArraySlice<UInt8>) -> String { "\"\(NameText.escapedString(octets))\"" }
 }

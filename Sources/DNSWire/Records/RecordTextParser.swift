@@ -49,6 +49,7 @@ struct RecordTextParser {
         case .hexRest: rdata.append(contentsOf: try rest("hexadecimal digits", HexText.decode))
         case .base64Rest: rdata.append(contentsOf: try rest("base 64", Base64Text.decode))
         case .typeBitmap: try readTypeBitmap()
+        case .serviceParameters: try readServiceParameters()
         }
     }
 
@@ -78,7 +79,7 @@ struct RecordTextParser {
     }
 
     private mutating func readType() throws(RecordTextError) -> RRType {
-        try convert("a record type") { RRType(name: String(decoding: $0, as: UTF8.self)) }
+        try convert("a record type") { RRType(octets: $0) }
     }
 
     private mutating func readName() throws(RecordTextError) {
@@ -97,22 +98,8 @@ struct RecordTextParser {
     }
 
     private func unescaped(_ token: TextToken, limit: Int) throws(RecordTextError) -> [UInt8] {
-        var octets: [UInt8] = []
-        let text = token.octets.span
-        var at = 0
-        while at < text.count {
-            if text[at] == 0x5c {
-                do {
-                    let (octet, next) = try NameText.escape(in: text, at: at)
-                    octets.append(octet)
-                    at = next
-                } catch {
-                    throw refused(token, expected: "characters and \\DDD up to \\255")
-                }
-            } else {
-                octets.append(text[at])
-                at += 1
-            }
+        guard let octets = NameText.unescaped(token.octets) else {
+            throw refused(token, expected: "characters and \\DDD up to \\255")
         }
         guard octets.count <= limit else { throw refused(token, expected: "at most \(limit) octets") }
         return octets
@@ -129,6 +116,15 @@ struct RecordTextParser {
         return octets
     }
 
+    private mutating func readServiceParameters() throws(RecordTextError) {
+        do {
+            rdata.append(contentsOf: try ServiceParameters.encode(tokens))
+            tokens = []
+        } catch {
+            throw refused(error.item, expected: error.expected)
+        }
+    }
+
     private mutating func readTypeBitmap() throws(RecordTextError) {
         var types: [RRType] = []
         while !tokens.isEmpty { types.append(try readType()) }
@@ -137,6 +133,15 @@ struct RecordTextParser {
 }
 
 extension TextToken {
+    /// The name as the key of an index; `@` is the origin, relative text ends in it.
+    public func ownerName(origin: OwnerName) throws(WireError) -> OwnerName {
+        var wire: [UInt8] = []
+        wire.reserveCapacity(octets.count + origin.wire.count + 1)
+        try appendName(origin: origin, to: &wire)
+        NameBytes.fold(&wire)
+        return OwnerName(trusted: wire)
+    }
+
     /// Appends the wire form of the name: `@` is the origin, relative text ends in it. Letter case is kept.
     public func appendName(origin: some WireName, to wire: inout [UInt8]) throws(WireError) {
         if octets.count == 1, octets.first == 0x40, !isQuoted {

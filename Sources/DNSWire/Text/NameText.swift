@@ -87,8 +87,40 @@ enum NameText {
         }
     }
 
+    /// The octets of a character string, escapes resolved; nil when one is broken.
+    static func unescaped(_ text: ArraySlice<UInt8>) -> [UInt8]? {
+        guard text.contains(backslash) else { return Array(text) }
+        var octets: [UInt8] = []
+        let span = text.span
+        var at = 0
+        while at < span.count {
+            if span[at] == backslash {
+                guard let (octet, next) = try? escape(in: span, at: at) else { return nil }
+                octets.append(octet)
+                at = next
+            } else {
+                octets.append(span[at])
+                at += 1
+            }
+        }
+        return octets
+    }
+
+    /// The inside of a quoted character string.
+    static func escapedString(_ octets: ArraySlice<UInt8>) -> String {
+        var text: [UInt8] = []
+        for octet in octets {
+            switch octet {
+            case 0x22, backslash: text += [backslash, octet]
+            case 0x20...0x7e: text.append(octet)
+            default: appendDecimalEscape(octet, to: &text)
+            }
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+
     /// `\DDD`.
-    static func appendDecimalEscape(_ octet: UInt8, to text: inout [UInt8]) {
+    private static func appendDecimalEscape(_ octet: UInt8, to text: inout [UInt8]) {
         text += [backslash, 0x30 + octet / 100, 0x30 + octet / 10 % 10, 0x30 + octet % 10]
     }
 

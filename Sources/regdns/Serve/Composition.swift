@@ -1,0 +1,206 @@
+import DNSServer
+import DNSWire
+import EtcdAPI
+import HTTPAdmin
+import Logging
+import NIOCore
+import NIOPosix
+import RegistryStore
+import ServiceLifecycle
+
+/// The server: everything built from the settings, wired together, and run until it is told to stop.
+///
+/// Order of the start: settings are checked, zones are read, the registry is made, DNS and etcd are bound, then the
+/// services run, HTTP binds, and the start line is printed. Order of the end: not ready, lame duck, DNS, HTTP, etcd,
+/// expiry.
+struct Composition: Sendable {
+    let settings: ServeSettings
+    let logs: LogFactory
+    let readiness = Readiness()
+    let clock = RegistryClock.system
+
+    /// How long requests under way may take after the lame duck time.
+    static let drainTime: Duration = .seconds(15)
+
+    func run() async throws {
+        let log = logs.logger("main")
+        for warning in settings.warnings { log.warning("\(warning)") }
+
+        let registry = makeRegistry()
+        let forwarding = try Forwarding(settings, log: logs.logger("forward"))
+        let dns = makeDNS(registry, forwarding)
+        let zones = settings.zonesDirectory.map { path in
+            ZoneDirectory(path: path, view: dns.view, logger: logs.logger("zones"))
+        }
+        try zones?.loadFirst()
+
+        let dnsAddresses = try await bind(dns)
+        let etcd = try await makeEtcd(registry)
+        let start = StartLine(
+            dns: dnsAddresses, http: [], etcd: etcd.server?.addresses.map(\.description) ?? [], node: settings.node,
+            domain: settings.domain.textWithoutFinalDot)
+        let rate = QueryRate()
+        let queries: @Sendable () -> UInt64 = { dns.totals.values.first { $0.name == "queries" }?.value ?? 0 }
+        let operations = ServerFacts(
+            settings: settings, readiness: readiness, registry: registry, dns: dns, forwarder: forwarding.forwarder,
+            etcd: etcd, zones: zones, rate: rate)
+
+        var services: [any Service] = [
+            ExpiryLoop(registry: registry),
+            Observation(registry: registry, rate: rate, queries: queries, logger: logs.logger("store")),
+            Reloading(logger: log) { zones?.reload(all: true) },
+        ]
+        if let zones { services.append(zones) }
+        if let server = etcd.server { services.append(server) }
+        services.append(makeHTTP(registry, etcd: etcd.handler, operations, start))
+        services.append(dns)
+        services.append(LameDuck(time: settings.lameDuck, readiness: readiness, logger: log))
+        try await run(services)
+    }
+
+    private func run(_ services: [any Service]) async throws {
+        // The group tells each step at info; people want to know of its trouble only.
+        var quiet = logs.logger("lifecycle")
+        quiet.logLevel = max(quiet.logLevel, .warning)
+        var configuration = ServiceGroupConfiguration(
+            services: services.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+        configuration.maximumGracefulShutdownDuration = settings.lameDuck + Self.drainTime
+        try await ServiceGroup(configuration: configuration).run()
+    }
+
+    // MARK: Parts
+
+    private func makeRegistry() -> Registry {
+        var limits = RegistryLimits()
+        limits.namespaceCapacity = settings.namespaceCapacity
+        return Registry(
+            layout: KeyLayout(prefix: settings.pathPrefix, domain: settings.domain), node: settings.node,
+            origin: .random(in: 1 ... .max), limits: limits, clock: clock)
+    }
+
+    private func makeDNS(_ registry: Registry, _ forwarding: Forwarding) -> DNSServerService {
+        var view = ViewConfiguration(domain: settings.domain, hostmaster: settings.hostmaster)
+        view.ttl = settings.ttl
+        view.minTTL = settings.minTTL
+        view.priority = settings.priority
+        view.local = settings.local
+        view.ndots = settings.ndots
+        view.roundRobin = settings.roundRobin
+        view.stubZones = settings.stubZones
+        view.forwards = forwarding.isOn
+        let configuration = DNSServerConfiguration(
+            listen: settings.dns.compactMap(\.socketAddress), threads: settings.dnsThreads ?? System.coreCount,
+            view: view, allowRecursion: forwarding.clients, version: Version.text)
+        let stubs = settings.stubZones ? StubMatcher(domain: settings.domain, layout: registry.layout) : nil
+        return DNSServerService(
+            configuration: configuration, registry: registry, clock: clock, forwarder: forwarding.forwarder,
+            stubs: stubs, logger: logs.logger("dns"))
+    }
+
+    private func bind(_ dns: DNSServerService) async throws(UserError) -> [String] {
+        do {
+            return try await dns.bind().map(SocketEndpoint.text(of:))
+        } catch let error as DNSServerError {
+            throw .listener(error.flag, error.value, error.reason)
+        } catch {
+            throw .listener("--dns", settings.dns.map(\.description).joined(separator: ","), "\(error)")
+        }
+    }
+
+    private func makeEtcd(_ registry: Registry) async throws(UserError) -> EtcdDoor {
+        let readiness = readiness
+        let handler = EtcdHTTPHandler(keyspace: Keyspace(registry: registry), isServing: { readiness.isReady })
+        guard !settings.etcd.isEmpty else { return EtcdDoor(handler: handler, server: nil) }
+        let configuration = EtcdServerConfiguration(
+            addresses: settings.etcd.map { .init(host: $0.host, port: $0.port) })
+        do {
+            let server = try await EtcdServer.bind(
+                configuration: configuration, handler: handler, logger: logs.logger("etcd"))
+            return EtcdDoor(handler: handler, server: server)
+        } catch {
+            switch error {
+            case .cannotListen(let address, let reason): throw .listener("--etcd", "\(address)", reason)
+            }
+        }
+    }
+
+    private func makeHTTP(
+        _ registry: Registry, etcd: EtcdHTTPHandler, _ facts: ServerFacts, _ start: StartLine
+    ) -> any Service {
+        let announce: @Sendable ([String]) -> Void = { addresses in
+            var line = start
+            line.http = addresses
+            readiness.started()
+            StandardStreams.print(line.description)
+        }
+        guard !settings.http.isEmpty else { return Announcer { announce([]) } }
+        let counters = HTTPCounters()
+        var routes = RouteTable<HTTPAdmin.Operation>()
+        Amalgam8Door(
+            registry: registry,
+            leases: LeasePolicy(
+                defaultMilliseconds: settings.leaseDefault.wholeMilliseconds,
+                minMilliseconds: settings.leaseMin.wholeMilliseconds,
+                maxMilliseconds: settings.leaseMax.wholeMilliseconds),
+            feed: EventFeed(registry: registry, counters: counters)
+        ).addRoutes(to: &routes)
+        OperationsDoor(
+            registry: registry, build: .init(version: Version.number, compiler: Version.compiler),
+            providers: facts.providers(http: counters), clock: clock
+        ).addRoutes(to: &routes)
+        let dispatcher = AdminDispatcher(
+            routes: routes, authenticator: OpenAuthenticator(),
+            fallback: { request, body in await etcd.respond(to: request, body: body) }, counters: counters,
+            clock: clock, logger: logs.logger("http"))
+        let server = AdminServer(
+            addresses: settings.http.map { .init(host: $0.host, port: $0.port) }, dispatcher: dispatcher,
+            counters: counters, warnings: WarningLimiter(now: clock.monotonicMilliseconds), logger: logs.logger("http"),
+            onBound: { addresses in announce(addresses.map(\.description)) })
+        return HTTPService(server: server)
+    }
+}
+
+/// The etcd door: its handler also serves the HTTP listener, its own listener may be off.
+struct EtcdDoor: Sendable {
+    let handler: EtcdHTTPHandler
+    let server: EtcdServer?
+}
+
+/// The HTTP listeners, with their errors in our words.
+private struct HTTPService: Service {
+    let server: AdminServer
+
+    func run() async throws {
+        do {
+            try await server.run()
+        } catch let error as HTTPListenError {
+            throw UserError.listener(error.flag, "\(error.address)", error.reason)
+        }
+    }
+}
+
+/// Prints the start line where no HTTP listener does.
+private struct Announcer: Service {
+    let announce: @Sendable () -> Void
+
+    func run() async throws {
+        announce()
+        try? await gracefulShutdown()
+    }
+}
+
+extension UserError {
+    /// A listener that cannot be had.
+    static func listener(_ flag: String, _ address: String, _ why: String) -> UserError {
+        UserError(
+            what: "\(flag) \(address)", why: why, remedy: "stop what uses it, or choose another address with \(flag)")
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds, cut.
+    var wholeMilliseconds: Int64 {
+        let (seconds, attoseconds) = components
+        return seconds &* 1_000 &+ attoseconds / 1_000_000_000_000_000
+    }
+}

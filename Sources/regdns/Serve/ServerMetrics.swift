@@ -1,0 +1,82 @@
+import DNSServer
+import EtcdAPI
+import HTTPAdmin
+
+/// The figures of the parts as Prometheus families.
+enum ServerMetrics {
+    static func dns(_ dns: DNSServerService) -> [MetricFamily] {
+        let values = dns.totals.values
+        func sum(_ name: String) -> Int { Int(clamping: values.first { $0.name == name }?.value ?? 0) }
+        let answers = ["answered", "nodata", "nxdomain", "refused", "formerr", "servfail", "other", "dropped"]
+        var families = [
+            counter("regdns_dns_queries_total", "Queries received over UDP and TCP.", sum("queries")),
+            MetricFamily(
+                "regdns_dns_responses_total", .counter, help: "Answers by outcome.",
+                samples: answers.map { MetricSample(sum($0), labels: [("outcome", $0)]) }),
+            counter("regdns_dns_truncated_total", "Answers with TC.", sum("truncated")),
+            counter("regdns_dns_composed_total", "Answers composed because the name had changed.", sum("composed")),
+            counter("regdns_dns_unsent_total", "Answers the kernel would not take.", sum("unsent")),
+            gauge("regdns_dns_names", "Owner names in the view.", dns.view.counts.names),
+            gauge("regdns_dns_retired_blocks", "Replaced answers waiting for their readers.", dns.view.counts.retired),
+        ]
+        for (name, value) in dns.transportCounts {
+            let kind: MetricFamily.Kind = name.hasSuffix("_total") ? .counter : .gauge
+            families.append(
+                MetricFamily("regdns_dns_\(name)", kind, help: "DNS transport: \(name).", value: Int(clamping: value)))
+        }
+        return families
+    }
+
+    static func forwarder(_ counters: ForwarderCounters) -> [MetricFamily] {
+        [
+            counter("regdns_forward_queries_total", "Questions for the forwarders.", counters.queries),
+            MetricFamily(
+                "regdns_forward_cache_total", .counter, help: "Looks into the cache of forwarded answers.",
+                samples: [
+                    MetricSample(counters.cacheHits, labels: [("outcome", "hit")]),
+                    MetricSample(counters.cacheMisses, labels: [("outcome", "miss")]),
+                    MetricSample(counters.cacheStale, labels: [("outcome", "stale")]),
+                ]),
+            counter(
+                "regdns_forward_cache_evictions_total", "Answers given up at the cache's bound.",
+                counters.cacheEvictions),
+            gauge("regdns_forward_cache_entries", "Answers in the cache.", counters.cacheEntries),
+            counter("regdns_forward_upstream_queries_total", "Queries sent to forwarders.", counters.upstreamQueries),
+            counter("regdns_forward_retries_total", "Questions asked again.", counters.retries),
+            counter("regdns_forward_timeouts_total", "Queries without an answer in time.", counters.timeouts),
+            counter("regdns_forward_tcp_fallbacks_total", "Questions asked again over TCP.", counters.tcpFallbacks),
+            counter("regdns_forward_coalesced_total", "Questions that joined an equal one.", counters.coalesced),
+            counter("regdns_forward_dropped_total", "Questions refused at a bound.", counters.dropped),
+            counter(
+                "regdns_forward_unsuitable_packets_total", "Packets that did not answer what was asked.",
+                counters.unsuitablePackets),
+            gauge("regdns_forward_in_flight", "Questions under way.", counters.inFlight),
+        ]
+    }
+
+    static func etcd(_ counters: EtcdCounters) -> [MetricFamily] {
+        let samples = counters.requests.sorted { $0.key < $1.key }.flatMap { method, outcomes in
+            [
+                ("served", outcomes.served), ("refused", outcomes.refused), ("not_available", outcomes.notAvailable),
+                ("failed", outcomes.failed),
+            ].map { MetricSample($0.1, labels: [("method", method), ("outcome", $0.0)]) }
+        }
+        return [
+            MetricFamily("regdns_etcd_requests_total", .counter, help: "Requests of the etcd doors.", samples: samples),
+            gauge("regdns_etcd_connections", "Open connections of the etcd port.", counters.connectionsOpen),
+            counter(
+                "regdns_etcd_connections_over_limit_total", "Connections closed at the bound.",
+                counters.connectionsOverLimit),
+            counter("regdns_etcd_http2_refused_total", "HTTP/2 connections refused.", counters.http2Refused),
+            counter("regdns_etcd_malformed_requests_total", "Requests that were no HTTP.", counters.malformedRequests),
+        ]
+    }
+
+    private static func counter(_ name: String, _ help: String, _ value: Int) -> MetricFamily {
+        MetricFamily(name, .counter, help: help, value: value)
+    }
+
+    private static func gauge(_ name: String, _ help: String, _ value: Int) -> MetricFamily {
+        MetricFamily(name, .gauge, help: help, value: value)
+    }
+}
