@@ -40,7 +40,7 @@ struct ConnectionTests {
 
         func reply(_ job: EtcdJob, _ body: String, _ status: Int = 200) {
             let answer = EtcdAnswer(status: status, contentType: .text, body: Array(body.utf8))
-            let (response, bytes) = answer.response(toHead: job.request.method == .head)
+            let (response, bytes) = answer.response
             job.reply(response, bytes)
             loop.run()
         }

@@ -106,6 +106,8 @@ final class HTTP1Connection: ChannelInboundHandler {
 
     private func answered(_ response: HTTPResponse, body: [UInt8], context: ChannelHandlerContext) {
         guard case .answering(let head) = state, context.channel.isActive else { return }
+        // A HEAD gets the length and no more.
+        let body = head.method == .HEAD ? [] : body
         guard held.reserve(body.count) else { return refuseMemory(context: context) }
         heldHere += body.count
         let keepAlive = head.isKeepAlive && !inputClosed
@@ -184,7 +186,7 @@ final class HTTP1Connection: ChannelInboundHandler {
     private func refuse(_ answer: EtcdAnswer, context: ChannelHandlerContext) {
         state = .finished
         body = []
-        let (response, body) = answer.response(toHead: false)
+        let (response, body) = answer.response
         send(response, body: body, version: .http1_1, keepAlive: false, context: context)
     }
 
