@@ -2,7 +2,6 @@ import DNSWire
 import NIOCore
 import NIOPosix
 import RegdnsTestKit
-import RegistryStore
 import Synchronization
 import Testing
 
@@ -181,7 +180,7 @@ func forwarder(
     configuration.totalTimeoutWhenStale = .seconds(60)
     adjust(&configuration)
     return Forwarder(
-        configuration: configuration, group: MultiThreadedEventLoopGroup.singleton, clock: clock.registryClock,
+        configuration: configuration, group: MultiThreadedEventLoopGroup.singleton, milliseconds: { clock.now },
         random: random)
 }
 
