@@ -105,7 +105,17 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
-        .testTarget(name: "EtcdAPITests", dependencies: ["EtcdAPI", "RegdnsTestKit"]),
+        .testTarget(
+            name: "EtcdAPITests",
+            dependencies: [
+                "DNSWire", "EtcdAPI", "RegistryStore", "RegdnsTestKit",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
         .testTarget(
             name: "RegdnsTests",
             dependencies: ["regdns", "RegdnsTestKit", .product(name: "Logging", package: "swift-log")]),

@@ -12,8 +12,9 @@ package struct AdminDispatcher: Sendable {
     package enum Plan: Sendable {
         /// The answer is known; the body is not wanted.
         case answer(HTTPAnswer)
-        /// The body is wanted, then this gives the answer.
-        case read(@Sendable (HTTPCall) async -> HTTPAnswer)
+        /// The body is wanted, then this gives the answer. One that may wait for something to happen is cancelled when
+        /// the client goes away; the others are too short for that to be worth its cost.
+        case read(mayWait: Bool, @Sendable (HTTPCall) async -> HTTPAnswer)
     }
 
     private let routes: RouteTable<Operation>
@@ -41,7 +42,7 @@ package struct AdminDispatcher: Sendable {
     package func respond(to call: HTTPCall) async -> HTTPAnswer {
         switch await plan(call) {
         case .answer(let answer): answer
-        case .read(let handle): await handle(call)
+        case .read(_, let handle): await handle(call)
         }
     }
 
@@ -61,7 +62,7 @@ package struct AdminDispatcher: Sendable {
             guard let fallback, Self.belongsToEtcd(head.path) else {
                 return .answer(finish(APIError.resourceNotFound.answer, of: head, operation: "NotFound", since: start))
             }
-            return .read { call in
+            return .read(mayWait: true) { call in
                 guard let answer = await Self.ask(fallback, call) else {
                     return finish(APIError.resourceNotFound.answer, of: call, operation: "NotFound", since: start)
                 }
@@ -85,7 +86,7 @@ package struct AdminDispatcher: Sendable {
         } catch {
             return .answer(finish(error.answer, of: head, operation: operation.name, since: start))
         }
-        return .read { call in
+        return .read(mayWait: false) { call in
             let answer: HTTPAnswer
             do throws(APIError) {
                 answer = try await operation.handle(

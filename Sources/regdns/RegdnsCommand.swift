@@ -91,4 +91,12 @@ extension ExitStatus: Error {}
 enum Version {
     static let number = "0.1.0"
     static let text = "regdns \(number)"
+
+    #if compiler(>=6.4)
+        static let compiler = "Swift 6.4 or newer"
+    #elseif compiler(>=6.3)
+        static let compiler = "Swift 6.3"
+    #else
+        static let compiler = "Swift 6.2"
+    #endif
 }

@@ -31,6 +31,10 @@ struct LifecycleTests {
         bench.clock.advance(milliseconds: 3_600_000)
         _ = bench.registry.expireDue()
         #expect(try await bench.ids("?service_name=web") == [id])
+        #expect(await bench.ask(.put, "/api/v1/instances/\(id)/heartbeat").status == .ok)
+        bench.clock.advance(milliseconds: 3_600_000)
+        _ = bench.registry.expireDue()
+        #expect(try await bench.ids("?service_name=web") == [id])
         // Coming back starts the lease again.
         _ = try await bench.register("web", "a", #","ttl":10"#)
         bench.clock.advance(milliseconds: 11_000)

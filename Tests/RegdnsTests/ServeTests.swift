@@ -55,15 +55,15 @@ struct ServeTests {
         #expect(id.count == 16)
 
         #expect(try await server.run("lookup", "web.skydns.local").output == "10.0.0.7\n")
-        #expect(try await server.run("lookup", "v1.web.skydns.local").output == "10.0.0.7\n")
+        #expect(try await server.run("lookup", "web.v1.skydns.local").output == "10.0.0.7\n")
         #expect(try await server.run("lookup", "10.0.0.7").output == "\(id).web.skydns.local.\n")
         let srv = try await server.run("lookup", "web.skydns.local", "SRV").output
         #expect(srv.split(separator: " ").dropFirst(2).first == "8000", "\(srv)")
 
         let table = try await server.run("get", "web", "--output", "table").output
-        #expect(table.contains("web      \(id)  10.0.0.7:8000  tcp   UP      1m0s"), "\(table)")
+        #expect(table.contains("web      \(id)  10.0.0.7:8000  tcp   UP      1m "), "\(table)")
         let instances = try JSONValue.parse(Array(try await server.run("get", "web", "--tag", "v1").output.utf8))
-        #expect(instances.elements.first?["id"]?.text == id)
+        #expect(instances.arrayValue?.first?.member("id")?.stringValue == id)
         let services = try await server.run("list").output
         #expect(services == #"[{"service_name":"web","instances":1,"up":1,"tags":["v1"]}]"# + "\n")
         #expect(try await server.run("list", "--instances", "--output", "table").output.contains(id))
@@ -170,7 +170,7 @@ struct ServeTests {
         #expect(!lines.isEmpty)
         for line in lines {
             let json = try JSONValue.parse(Array(line.utf8))
-            #expect(json[format == "json" ? "msg" : "message"]?.text != nil, "\(line)")
+            #expect(json.member(format == "json" ? "msg" : "message")?.stringValue != nil, "\(line)")
         }
     }
 

@@ -79,7 +79,7 @@ extension AnswerEngine {
         return unsafe failure(parsed.disposition.rcode, nil, parsed, query, length, out, capacity)
     }
 
-    /// Types and classes that are refused or answered specially.
+    /// Classes other than IN: CHAOS names, and REFUSED.
     @inline(never)
     mutating func special(
         _ parsed: ParsedQuery, _ query: UnsafeRawPointer, _ length: Int, _ out: UnsafeMutableRawPointer,
@@ -93,18 +93,7 @@ extension AnswerEngine {
                 return unsafe write(answer, parsed, query, out, capacity, limit, zone: 0)
             }
         }
-        let length = unsafe failure(.refused, .notSupported, parsed, query, length, out, capacity)
-        if length > 3 && parsed.qtype == .any && parsed.qclass == .in {
-            // SkyDNS refuses ANY with RD clear.
-            let flags = unsafe out.load(fromByteOffset: 2, as: UInt8.self)
-            unsafe out.storeBytes(of: flags & 0xFE, toByteOffset: 2, as: UInt8.self)
-        }
-        return length
-    }
-
-    static func isRefused(_ type: RRType) -> Bool {
-        // 128 to 255 are question types and meta types (RFC 6895 section 3.1); OPT is no question.
-        type.rawValue == 41 || (128...255).contains(type.rawValue)
+        return unsafe failure(.refused, .notSupported, parsed, query, length, out, capacity)
     }
 
     /// An answer that is only an RCODE.
@@ -115,8 +104,13 @@ extension AnswerEngine {
         counters.count(rcode)
         let message = unsafe RawSpan(_unsafeStart: query, byteCount: length)
         var output = unsafe MutableRawSpan(_unsafeStart: out, byteCount: capacity)
-        return ErrorResponse.write(
+        let written = ErrorResponse.write(
             parsed, message: message, rcode: rcode, extendedError: extended, recursionAvailable: recursionAvailable,
             into: &output)
+        if written > 2 && parsed.qtype == .any && parsed.qclass == .in && rcode == .refused {
+            // SkyDNS refuses ANY with RD clear.
+            output.store(octet: message.octet(at: 2) & 0x78 | 0x80, at: 2)
+        }
+        return written
     }
 }

@@ -145,7 +145,7 @@ struct AnswerEngine: ~Copyable {
         counters.queries &+= 1
         guard parsed.disposition == .answer else { return unsafe reject(parsed, query, length, out, capacity) }
         let limit = transport == .tcp ? 65_535 : udpLimit(parsed)
-        guard parsed.qclass == .in, !Self.isRefused(parsed.qtype) else {
+        guard parsed.qclass == .in else {
             return unsafe special(parsed, query, length, out, capacity, limit)
         }
         if let stubs, stubs.isActive, stubs.zone(for: foldedName(parsed)) != nil {

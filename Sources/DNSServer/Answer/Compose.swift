@@ -6,7 +6,7 @@ extension ViewState {
     /// Octets a body may have: with the longest question and OPT it still is a DNS message.
     static let bodyMax = 65_000
 
-    func compose(_ sections: Sections, _ lookup: inout Lookup, capsTTL: Bool) -> ComposedAnswer {
+    func compose(_ sections: Sections, _ lookup: inout Lookup) -> ComposedAnswer {
         var answer = ComposedAnswer(type: lookup.type)
         var writer = BodyWriter(question: lookup.question)
         let answers = Self.deduplicated(sections.answers)
@@ -37,7 +37,7 @@ extension ViewState {
         answer.additionalCount = writer.records.count - answer.answerCount - answer.authorityCount
         answer.records = writer.records
         answer.body = writer.body
-        if capsTTL && answer.answerCount > 1 { answer.uniformTTLCap = configuration.ttl }
+        if sections.unifiesTTL && answer.answerCount > 1 { answer.uniformTTLCap = configuration.ttl }
         let isAddress = lookup.type == .a || lookup.type == .aaaa
         answer.rotates =
             configuration.roundRobin && isAddress

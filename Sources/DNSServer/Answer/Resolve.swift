@@ -47,6 +47,7 @@ extension ViewState {
         if lookup.type == .ds && lookup.question == cutName { return nil }
         guard let servers = tree.zoneData[cut]?[.ns] else { return nil }
         var sections = Sections()
+        sections.unifiesTTL = false
         for rdata in servers.rdata {
             sections.authorities.append(.init(owner: cutName, type: .ns, ttl: servers.ttl, data: .name(rdata)))
             guard let glue = tree.index(of: TreeName.folded(rdata)), let data = tree.zoneData[glue] else { continue }
@@ -57,7 +58,7 @@ extension ViewState {
                 }
             }
         }
-        var answer = compose(sections, &lookup, capsTTL: false)
+        var answer = compose(sections, &lookup)
         answer.authoritative = false
         return .answer(answer, index: nil)
     }
@@ -76,7 +77,8 @@ extension ViewState {
         // A zone's CNAME stands alone, and its SOA and NS win at its apex; of other types both sides answer.
         let isAlone = sections.answers.first?.type == .cname || [.soa, .ns, .cname].contains(lookup.type)
         guard tree[index].members > 0, !isAlone else {
-            return finish(sections, publishAt: place, capsTTL: false, &lookup)
+            sections.unifiesTTL = false
+            return finish(sections, publishAt: place, &lookup)
         }
         let more = registrationSections(at: index, owner: owner, isApex: isApex, &lookup)
         sections.answers += more.answers
@@ -182,6 +184,7 @@ extension ViewState {
             let alias = aliasRecords([entry], at: index, owner: owner).first, let target = alias.target
         else { return nil }
         var sections = Sections()
+        sections.unifiesTTL = false
         var chain = [TreeName.folded(owner)]
         var next = target
         var record = alias
@@ -219,7 +222,7 @@ extension ViewState {
 
     /// Turns sections into a resolution, unless the forwarders must be asked first.
     func finish(
-        _ sections: Sections, publishAt: ViewTree.Index?, capsTTL: Bool = true, _ lookup: inout Lookup
+        _ sections: Sections, publishAt: ViewTree.Index?, _ lookup: inout Lookup
     ) -> Resolution {
         if !lookup.missing.isEmpty { return .external(lookup.missing) }
         if sections.answers.isEmpty {
@@ -228,7 +231,7 @@ extension ViewState {
             answer.validUntil = lookup.validUntil
             return .answer(answer, index: lookup.externals.isEmpty ? publishAt : nil)
         }
-        let answer = compose(sections, &lookup, capsTTL: capsTTL)
+        let answer = compose(sections, &lookup)
         return .answer(answer, index: lookup.externals.isEmpty ? publishAt : nil)
     }
 }

@@ -33,7 +33,7 @@ extension ViewState {
         guard !records.isEmpty else { return .forward }
         var sections = Sections()
         sections.answers = records
-        var answer = compose(sections, &lookup, capsTTL: true)
+        var answer = compose(sections, &lookup)
         answer.authoritative = authoritative
         return .answer(answer, index: nil)
     }

@@ -8,7 +8,12 @@ extension ViewState {
         var answers: [PlainRecord] = []
         var authorities: [PlainRecord] = []
         var additionals: [PlainRecord] = []
+        /// Several answers get one TTL, capped by the configured one (SkyDNS); not zone data, nor chains it does not know.
+        var unifiesTTL = true
     }
+
+    /// TTL in seconds of addresses that forwarders gave for targets (SkyDNS's rcache_ttl).
+    private static let externalTargetTTL: UInt32 = 60
 
     mutating func serviceRecords(_ members: [Member], owner: [UInt8], _ lookup: inout Lookup) -> Sections {
         var weights: [Int: Int] = [:]
@@ -79,12 +84,18 @@ extension ViewState {
             sections.additionals += records(at: place, owner: target, types: [.a, .aaaa], chain: [folded], &lookup)
         } else if zone(of: folded) == nil {
             if let answer = external(target, .a, &lookup), answer.succeeded {
-                sections.additionals += answer.records.map(Self.plain)
+                sections.additionals += answer.records.map(Self.targetRecord)
             }
             if let answer = external(target, .aaaa, &lookup), answer.succeeded {
-                sections.additionals += answer.records.filter { $0.type != .cname }.map(Self.plain)
+                sections.additionals += answer.records.filter { $0.type != .cname }.map(Self.targetRecord)
             }
         }
+    }
+
+    private static func targetRecord(_ record: ExternalAnswer.Record) -> PlainRecord {
+        var plain = plain(record)
+        plain.ttl = externalTargetTTL
+        return plain
     }
 
     /// The A or AAAA record of a member with an address host.

@@ -34,6 +34,7 @@ package struct HTTPListenError: Error, CustomStringConvertible {
     }
 
     private static func reason(_ cause: any Error) -> String {
+        if cause is SocketAddressError.UnknownHost { return "the host name does not resolve" }
         guard let error = cause as? IOError else { return "\(cause)" }
         return switch error.errnoCode {
         case EADDRINUSE: "address already in use"

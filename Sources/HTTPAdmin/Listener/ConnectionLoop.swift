@@ -41,7 +41,8 @@ struct ConnectionLoop {
     private mutating func serve(_ head: HTTPRequestHead) async throws -> Bool {
         let wantsContinue = HeaderText.list(head.headers.first(name: "Expect"), contains: "100-continue")
         let keepsAlive = head.isKeepAlive && connection.isAdmitted && !Self.asksForUpgrade(head)
-        guard var call = HTTPCall(head, channel: connection.channel) else {
+        guard Self.namesItsHost(head), var call = HTTPCall(head, channel: connection.channel) else {
+            channel.counters.count(.malformed)
             try await write(refusal(APIError(.badRequest, "Malformed request")), to: head, keepsAlive: false)
             return false
         }
@@ -59,7 +60,7 @@ struct ConnectionLoop {
             let isDrained = try await drain(call, wantsContinue: wantsContinue)
             try await write(answer, to: head, keepsAlive: keepsAlive && isDrained)
             return keepsAlive && isDrained
-        case .read(let handle):
+        case .read(let mayWait, let handle):
             if wantsContinue, call.bodyLength != .none, Self.speaksHTTP11(head) {
                 try await outbound.write(.head(HTTPResponseHead(version: head.version, status: .continue)))
             }
@@ -68,7 +69,12 @@ struct ConnectionLoop {
                 return false
             }
             call.body = body
-            let answer = try await connection.signal.race { [call] in await handle(call) }
+            let answer =
+                if mayWait {
+                    try await connection.signal.race { [call] in await handle(call) }
+                } else {
+                    await handle(call)
+                }
             try await write(answer, to: head, keepsAlive: keepsAlive)
             return keepsAlive
         }
@@ -123,6 +129,12 @@ struct ConnectionLoop {
             : APIError(.badRequest, "Malformed request", detail: "\(error)")
         let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: "/")
         try await write(refusal(error), to: head, keepsAlive: false)
+    }
+
+    /// HTTP/1.1 wants exactly one Host (RFC 9112 section 3.2): with none or two, proxies may disagree on the target.
+    private static func namesItsHost(_ head: HTTPRequestHead) -> Bool {
+        let count = head.headers["Host"].count
+        return count == 1 || count == 0 && !speaksHTTP11(head)
     }
 
     private static func speaksHTTP11(_ head: HTTPRequestHead) -> Bool { head.version.minor >= 1 }

@@ -10,9 +10,9 @@ struct InstanceRecord: Sendable {
     let status: String
     let tags: [String]
     /// Seconds the registration lives without renewal; nil when it stays.
-    let leaseSeconds: Int?
+    let leaseSeconds: Int64?
     /// Seconds an answer may be cached; nil when the server's default counts.
-    let answerTTL: Int?
+    let answerTTL: Int64?
     let lastHeartbeat: String
     /// Why the DNS is silent about it; nil when it answers or the server did not say.
     let silence: String?
@@ -20,18 +20,18 @@ struct InstanceRecord: Sendable {
     let json: JSONValue
 
     init?(_ json: JSONValue) {
-        guard let id = json["id"]?.text else { return nil }
+        guard let id = json.member("id")?.stringValue else { return nil }
         self.id = id
         self.json = json
-        service = json["service_name"]?.text ?? ""
-        endpointType = json["endpoint"]?["type"]?.text ?? ""
-        endpoint = json["endpoint"]?["value"]?.text ?? ""
-        status = json["status"]?.text ?? ""
-        tags = json["tags"]?.elements.compactMap(\.text) ?? []
-        leaseSeconds = json["ttl"]?.integer
-        answerTTL = json["ttl_answer"]?.integer
-        lastHeartbeat = json["last_heartbeat"]?.text ?? ""
-        silence = json["dns_reason"]?.text
+        service = json.member("service_name")?.stringValue ?? ""
+        endpointType = json.member("endpoint")?.member("type")?.stringValue ?? ""
+        endpoint = json.member("endpoint")?.member("value")?.stringValue ?? ""
+        status = json.member("status")?.stringValue ?? ""
+        tags = json.member("tags")?.arrayValue?.compactMap(\.stringValue) ?? []
+        leaseSeconds = json.member("ttl")?.int64Value
+        answerTTL = json.member("ttl_answer")?.int64Value
+        lastHeartbeat = json.member("last_heartbeat")?.stringValue ?? ""
+        silence = json.member("dns_reason")?.stringValue
     }
 
     /// The fields that the verbs ask for.
@@ -53,15 +53,15 @@ struct APIClient: Sendable {
         // Without a filter the list would hide those that are not up.
         query.append("status=\(PercentEncoding.part(status ?? "ALL"))")
         let json = try document(await http.send(.GET, "/api/v1/instances?" + query.joined(separator: "&")))
-        return json["instances"]?.elements.compactMap(InstanceRecord.init) ?? []
+        return json.member("instances")?.arrayValue?.compactMap(InstanceRecord.init) ?? []
     }
 
     /// Registers; returns the id and the lease that the server gave, in seconds.
-    func register(_ body: JSONValue) async throws(UserError) -> (id: String, leaseSeconds: Int?) {
+    func register(_ body: JSONValue) async throws(UserError) -> (id: String, leaseSeconds: Int64?) {
         let reply = try await http.send(.POST, "/api/v1/instances", json: body.serialized())
         let json = try document(reply)
-        guard let id = json["id"]?.text else { throw unexpected(reply, "has no id") }
-        return (id, json["ttl"]?.integer)
+        guard let id = json.member("id")?.stringValue else { throw unexpected(reply, "has no id") }
+        return (id, json.member("ttl")?.int64Value)
     }
 
     /// What the server says to a heartbeat.
@@ -103,8 +103,8 @@ struct APIClient: Sendable {
     private func accepted(_ reply: HTTPReply) throws(UserError) -> HTTPReply {
         guard reply.status >= 300 else { return reply }
         let json = try? JSONValue.parse(reply.body)
-        let words = json?["Error"]?.text ?? "status \(reply.status)"
-        let detail = (json?["detail"]?.text).map { " (\($0))" } ?? ""
+        let words = json?.member("Error")?.stringValue ?? "status \(reply.status)"
+        let detail = (json?.member("detail")?.stringValue).map { " (\($0))" } ?? ""
         let remedy =
             switch reply.status {
             case 401: "give a valid --token or --namespace"

@@ -50,7 +50,7 @@ struct AddCommand: AsyncParsableCommand {
         let api = try client.api()
         let made = try await api.register(body)
         if client.output == .json {
-            let lease = made.leaseSeconds.map { [("ttl", JSONValue.integer($0))] } ?? []
+            let lease = made.leaseSeconds.map { [("ttl", JSONValue.number(String($0)))] } ?? []
             StandardStreams.print(JSONValue.object([("id", .string(made.id))] + lease).line)
         } else {
             StandardStreams.print(made.id)
@@ -113,7 +113,7 @@ struct RegistrationKeeper: Sendable {
     let api: APIClient
     let body: JSONValue
     let id: String
-    let leaseSeconds: Int?
+    let leaseSeconds: Int64?
 
     func run() async throws {
         let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)

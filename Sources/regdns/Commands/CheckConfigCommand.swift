@@ -15,6 +15,7 @@ struct CheckConfigCommand: ParsableCommand {
     func run() throws {
         let values = try options.resolve(environment: ProcessFacts.environment)
         let settings = try ServeSettings(values, hostName: ProcessFacts.hostName)
+        if let path = settings.zonesDirectory { _ = try ZoneDirectory.check(path) }
         let rows = SettingTable.all.map { spec -> SettingReport.Row in
             SettingReport.row(spec, entry: values.entry(spec.name), node: settings.node)
         }

@@ -92,6 +92,6 @@ struct StatusCommand: AsyncParsableCommand {
         case .table: StandardStreams.print(StatusReport.table(status))
         case .json: StandardStreams.print(status.line)
         }
-        if status["ready"]?.isTrue != true { throw ExitCode(ExitStatus.refused.rawValue) }
+        if status.member("ready")?.boolValue != true { throw ExitCode(ExitStatus.refused.rawValue) }
     }
 }

@@ -12,7 +12,11 @@ struct ServeCommand: AsyncParsableCommand {
     func run() async throws {
         let values = try options.resolve(environment: ProcessFacts.environment)
         let settings = try ServeSettings(values, hostName: ProcessFacts.hostName)
-        try await Composition(settings).run()
+        ProcessLimits.raiseOpenFiles()
+        ProcessLimits.ignoreBrokenPipes()
+        let logs = LogFactory(format: settings.logFormat, level: settings.logLevel)
+        logs.bootstrap()
+        try await Composition(settings: settings, logs: logs).run()
     }
 }
 

@@ -123,9 +123,10 @@ enum WatchReport {
         guard let json = try? JSONValue.parse(Array(event.data.utf8)) else { return nil }
         switch format {
         case .json:
-            return JSONValue.object([("event", .string(event.name))] + json.members.map { ($0.name, $0.value) }).line
+            guard case .object(let members) = json else { return nil }
+            return JSONValue.object([("event", .string(event.name))] + members).line
         case .table:
-            guard let instance = json["instance"].flatMap(InstanceRecord.init) else { return nil }
+            guard let instance = json.member("instance").flatMap(InstanceRecord.init) else { return nil }
             let time = now.formatted(Date.ISO8601FormatStyle())
             let fields = [
                 time, event.name, "\(instance.service)/\(instance.id)", instance.endpoint, instance.status,

@@ -77,16 +77,18 @@ enum StatusReport {
 
     private static func rows(_ value: JSONValue, prefix: String, depth: Int) -> [[String]] {
         // The account is two levels deep; deeper parts are shown as JSON.
-        guard depth < 3 else { return [[prefix, value.line]] }
-        return value.members.flatMap { name, value -> [[String]] in
+        guard depth < 3, case .object(let members) = value else { return [[prefix, value.line]] }
+        return members.flatMap { name, value -> [[String]] in
             let path = prefix.isEmpty ? name : "\(prefix).\(name)"
             switch value {
             case .object: return rows(value, prefix: path, depth: depth + 1)
             case .array(let elements):
-                let texts = elements.map { $0.text ?? $0.line }
+                let texts = elements.map { $0.stringValue ?? $0.line }
                 return [[path, texts.isEmpty ? "-" : texts.joined(separator: "; ")]]
             case .bool(let truth): return [[path, truth ? "yes" : "no"]]
-            default: return [[path, value.text ?? value.digits ?? "-"]]
+            case .string(let text): return [[path, text]]
+            case .number(let text): return [[path, text]]
+            case .null: return [[path, "-"]]
             }
         }
     }

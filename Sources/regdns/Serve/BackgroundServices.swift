@@ -44,28 +44,38 @@ struct Observation: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            var told = 0
+            var told = Told()
             while (try? await Task.sleep(for: .seconds(1))) != nil {
                 rate.sample(queries())
-                told = tellSkipped(after: told)
+                tellSkipped(&told)
             }
         }
     }
 
-    /// Logs each value that was skipped since `told` once, and returns the new total.
-    private func tellSkipped(after told: Int) -> Int {
+    /// What the log has said of skipped values.
+    private struct Told {
+        var total = 0
+        var values: Set<SkippedValue> = []
+    }
+
+    /// Logs each value that is skipped once.
+    private func tellSkipped(_ told: inout Told) {
         let total = registry.counts().skippedValuesTotal
-        guard total > told else { return told }
-        let new = registry.skippedValues().suffix(total - told)
+        guard total > told.total else { return }
+        told.total = total
+        let current = registry.skippedValues()
+        let new = current.filter { !told.values.contains($0) }
         for value in new.prefix(Self.valuesToldPerSecond) {
             logger.warning(
                 "a stored value is no service and is not answered",
                 metadata: ["key": "\(String(decoding: value.key, as: UTF8.self))", "reason": "\(value.reason)"])
         }
-        if total - told > Self.valuesToldPerSecond {
-            logger.warning("more stored values are no services", metadata: ["count": "\(total - told)"])
+        if new.count > Self.valuesToldPerSecond {
+            logger.warning(
+                "more stored values are no services; GET /api/v1/skipped lists them",
+                metadata: ["count": "\(new.count - Self.valuesToldPerSecond)"])
         }
-        return total
+        told.values = Set(current)
     }
 }
 

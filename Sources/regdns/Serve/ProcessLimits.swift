@@ -12,5 +12,5 @@ enum ProcessLimits {
     }
 
     /// A reader of our output that goes away is an error of that write, not the end of the process.
-    static func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }
+    static func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
 }

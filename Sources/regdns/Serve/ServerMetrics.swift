@@ -1,7 +1,6 @@
 import DNSServer
 import EtcdAPI
 import HTTPAdmin
-import RegistryStore
 
 /// The figures of the parts as Prometheus families.
 enum ServerMetrics {
@@ -38,7 +37,9 @@ enum ServerMetrics {
                     MetricSample(counters.cacheMisses, labels: [("outcome", "miss")]),
                     MetricSample(counters.cacheStale, labels: [("outcome", "stale")]),
                 ]),
-            counter("regdns_forward_cache_evictions_total", "Answers given up at the cache's bound.", counters.cacheEvictions),
+            counter(
+                "regdns_forward_cache_evictions_total", "Answers given up at the cache's bound.",
+                counters.cacheEvictions),
             gauge("regdns_forward_cache_entries", "Answers in the cache.", counters.cacheEntries),
             counter("regdns_forward_upstream_queries_total", "Queries sent to forwarders.", counters.upstreamQueries),
             counter("regdns_forward_retries_total", "Questions asked again.", counters.retries),
@@ -46,29 +47,10 @@ enum ServerMetrics {
             counter("regdns_forward_tcp_fallbacks_total", "Questions asked again over TCP.", counters.tcpFallbacks),
             counter("regdns_forward_coalesced_total", "Questions that joined an equal one.", counters.coalesced),
             counter("regdns_forward_dropped_total", "Questions refused at a bound.", counters.dropped),
-            counter("regdns_forward_unsuitable_packets_total", "Packets that did not answer what was asked.", counters.unsuitablePackets),
+            counter(
+                "regdns_forward_unsuitable_packets_total", "Packets that did not answer what was asked.",
+                counters.unsuitablePackets),
             gauge("regdns_forward_in_flight", "Questions under way.", counters.inFlight),
-        ]
-    }
-
-    static func registry(_ counts: RegistryCounts) -> [MetricFamily] {
-        [
-            gauge("regdns_registry_entries", "Keys in the store.", counts.entries),
-            gauge("regdns_registry_instances", "Service instances.", counts.instances),
-            gauge("regdns_registry_services", "Services.", counts.services),
-            gauge("regdns_registry_leases", "Leases that run or are suspended.", counts.leases),
-            gauge("regdns_registry_tombstones", "Removed keys that are remembered.", counts.tombstones),
-            gauge("regdns_registry_feed_events", "Changes kept for watchers.", counts.feedEvents),
-            gauge("regdns_registry_skipped_values", "Values under the domain that are no services.", counts.skippedValues),
-            counter("regdns_registry_skipped_values_total", "Values ever skipped.", counts.skippedValuesTotal),
-            counter("regdns_registry_puts_total", "Puts applied.", counts.puts),
-            counter("regdns_registry_deletes_total", "Deletes applied.", counts.deletes),
-            counter("regdns_registry_renewals_total", "Leases renewed.", counts.renewals),
-            counter("regdns_registry_expirations_total", "Entries ended by their lease.", counts.expirations),
-            counter("regdns_registry_refusals_total", "Batches refused.", counts.refusals),
-            counter("regdns_registry_tombstones_evicted_total", "Tombstones given up at their bound.", counts.tombstonesEvicted),
-            counter("regdns_registry_feed_dropped_total", "Changes dropped at the feed's bound.", counts.feedEventsDropped),
-            gauge("regdns_registry_revision", "Node-local revision.", Int(clamping: counts.revision)),
         ]
     }
 
@@ -82,7 +64,9 @@ enum ServerMetrics {
         return [
             MetricFamily("regdns_etcd_requests_total", .counter, help: "Requests of the etcd doors.", samples: samples),
             gauge("regdns_etcd_connections", "Open connections of the etcd port.", counters.connectionsOpen),
-            counter("regdns_etcd_connections_over_limit_total", "Connections closed at the bound.", counters.connectionsOverLimit),
+            counter(
+                "regdns_etcd_connections_over_limit_total", "Connections closed at the bound.",
+                counters.connectionsOverLimit),
             counter("regdns_etcd_http2_refused_total", "HTTP/2 connections refused.", counters.http2Refused),
             counter("regdns_etcd_malformed_requests_total", "Requests that were no HTTP.", counters.malformedRequests),
         ]

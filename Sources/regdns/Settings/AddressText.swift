@@ -33,6 +33,12 @@ struct SocketEndpoint: Hashable, Sendable, CustomStringConvertible {
     /// The address for NIO; nil cannot happen for a parsed endpoint, and callers treat it as an unusable address.
     var socketAddress: SocketAddress? { try? SocketAddress(ipAddress: host, port: port) }
 
+    /// An address as users write it.
+    static func text(of address: SocketAddress) -> String {
+        let host = address.ipAddress ?? "?"
+        return host.contains(":") ? "[\(host)]:\(address.port ?? 0)" : "\(host):\(address.port ?? 0)"
+    }
+
     /// Whether only this machine can reach a listener there.
     var isLoopback: Bool { isIPv6 ? host == "::1" : host.hasPrefix("127.") }
 

@@ -1,3 +1,4 @@
+import DNSWire
 import Logging
 
 /// What `serve` runs with: the settings as typed values, checked against each other.
@@ -7,14 +8,13 @@ struct ServeSettings: Sendable {
     let http: [SocketEndpoint]
     let etcd: [SocketEndpoint]
 
-    /// Without a trailing dot.
-    let domain: String
+    let domain: OwnerName
     let zonesDirectory: String?
     let ttl: UInt32
     let minTTL: UInt32
     let priority: Int
-    let hostmaster: String?
-    let local: String?
+    let hostmaster: OwnerName
+    let local: OwnerName?
     let ndots: Int
     let pathPrefix: String
     let roundRobin: Bool
@@ -41,6 +41,9 @@ struct ServeSettings: Sendable {
     /// What the log must say about settings that were taken without effect, and about unknown variables.
     let warnings: [String]
 
+    /// Where forwarders come from when no setting names any.
+    static let resolverFile = "/etc/resolv.conf"
+
     /// Who is asked for names that are not ours.
     enum Forwarding: Hashable, Sendable {
         case off
@@ -62,8 +65,8 @@ struct ServeSettings: Sendable {
         ttl = UInt32(values.value(AnswerSettings.ttl) ?? 3_600)
         minTTL = UInt32(values.value(AnswerSettings.minTTL) ?? 60)
         priority = values.value(AnswerSettings.priority) ?? 10
-        hostmaster = values.value(AnswerSettings.hostmaster)
-        local = values.value(AnswerSettings.local)
+        hostmaster = try Self.hostmaster(values, domain: domain)
+        local = try Self.name(AnswerSettings.local, values)
         ndots = values.value(AnswerSettings.ndots) ?? 2
         pathPrefix = values.value(AnswerSettings.pathPrefix) ?? "skydns"
         roundRobin = values.value(AnswerSettings.roundRobin) ?? true
@@ -100,16 +103,42 @@ struct ServeSettings: Sendable {
         }
     }
 
-    private static func domain(_ values: SettingValues) throws(UserError) -> String {
-        var name = values.value(AnswerSettings.domain) ?? ""
-        if name.hasSuffix(".") { name.removeLast() }
-        let labels = name.split(separator: ".", omittingEmptySubsequences: false)
-        guard !name.isEmpty, name.utf8.count <= 253, labels.allSatisfy({ (1...63).contains($0.utf8.count) }) else {
+    private static func domain(_ values: SettingValues) throws(UserError) -> OwnerName {
+        let domain = try name(AnswerSettings.domain, values)
+        guard let domain, !domain.isRoot else {
             throw UserError(
-                what: values.place("domain"), why: "\(PlainText.quoted(name)) is not a domain name",
+                what: values.place("domain"), why: "the root is nobody's domain",
                 remedy: "write a name like skydns.local")
         }
-        return name.lowercased()
+        return domain
+    }
+
+    /// A domain name; nil when the setting says nothing.
+    private static func name(_ setting: Setting<String>, _ values: SettingValues) throws(UserError) -> OwnerName? {
+        guard let text = values.value(setting) else { return nil }
+        do {
+            return try OwnerName(text)
+        } catch {
+            throw UserError(
+                what: values.place(setting.spec.name), why: "\(PlainText.quoted(text)) is not a domain name: \(error)",
+                remedy: "write a name like skydns.local")
+        }
+    }
+
+    /// The SOA's mail address as a name: the first `@` becomes a dot, dots before it are kept by a backslash.
+    private static func hostmaster(_ values: SettingValues, domain: OwnerName) throws(UserError) -> OwnerName {
+        let setting = AnswerSettings.hostmaster
+        let given = values.value(setting) ?? "hostmaster.\(domain)"
+        let parts = given.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
+        let local = parts.count == 2 ? parts[0].replacing(".", with: "\\.") + "." : ""
+        do {
+            return try OwnerName(local + (parts.last ?? ""))
+        } catch {
+            throw UserError(
+                what: values.place(setting.spec.name),
+                why: "\(PlainText.quoted(given)) is not a mail address for an SOA record: \(error)",
+                remedy: "write one like hostmaster@skydns.local")
+        }
     }
 
     private static func forwarding(_ values: SettingValues) throws(UserError) -> Forwarding {
@@ -128,7 +157,7 @@ struct ServeSettings: Sendable {
                 return .file(path)
             }
         }
-        return servers.isEmpty ? .file("/etc/resolv.conf") : .servers(servers)
+        return servers.isEmpty ? .file(resolverFile) : .servers(servers)
     }
 
     private static func warnings(_ values: SettingValues) -> [String] {
@@ -174,9 +203,10 @@ struct ServeSettings: Sendable {
                 why: "others could change registrations there, for --auth is none",
                 remedy: "listen on 127.0.0.1, or add --insecure to allow it")
         }
-        guard !pathPrefix.isEmpty, !pathPrefix.contains("/"), pathPrefix.utf8.count <= 63 else {
+        guard pathPrefix.contains(where: { $0 != "/" }), pathPrefix.utf8.count <= 255 else {
             throw UserError(
-                what: values.place("path-prefix"), why: "\(PlainText.quoted(pathPrefix)) is not one part of a path",
+                what: values.place("path-prefix"),
+                why: "\(PlainText.quoted(pathPrefix)) is not the beginning of a path",
                 remedy: "write a word like skydns")
         }
         guard !node.isEmpty, node.utf8.count <= 255, !node.contains(where: \.isWhitespace) else {

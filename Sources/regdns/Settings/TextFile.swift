@@ -30,7 +30,8 @@ enum TextFile {
         }
     }
 
-    private static func reason(of error: any Error) -> String {
+    /// The system's words for an error of a file.
+    static func reason(of error: any Error) -> String {
         guard let error = error as? CocoaError else { return "cannot be read" }
         return switch error.code {
         case .fileReadNoSuchFile, .fileNoSuchFile: "does not exist"

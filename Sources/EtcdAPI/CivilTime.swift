@@ -1,0 +1,62 @@
+import RegistryStore
+
+/// A point of time split into the parts of a UTC date, for the texts that etcd and HTTP show.
+///
+/// Days are turned into dates by counting in eras of 400 years from 1 March of year 0, where leap days come last.
+struct CivilTime: Equatable {
+    let year: Int
+    /// 1 to 12.
+    let month: Int
+    /// 1 to 31.
+    let day: Int
+    let hour: Int
+    let minute: Int
+    let second: Int
+    let millisecond: Int
+    /// 0 is Sunday.
+    let weekday: Int
+
+    /// - Parameter unixMilliseconds: milliseconds since 1970; before that is shown as 1970, past the year 9999 as its end.
+    init(unixMilliseconds: Int64) {
+        let bounded = min(max(unixMilliseconds, 0), 253_402_300_799_999)
+        let days = Int(bounded / 86_400_000)
+        let rest = Int(bounded % 86_400_000)
+        let shifted = days + 719_468
+        let era = shifted / 146_097
+        let dayOfEra = shifted % 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let monthFromMarch = (5 * dayOfYear + 2) / 153
+        day = dayOfYear - (153 * monthFromMarch + 2) / 5 + 1
+        month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
+        year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        hour = rest / 3_600_000
+        minute = rest / 60_000 % 60
+        second = rest / 1000 % 60
+        millisecond = rest % 1000
+        weekday = (days + 4) % 7
+    }
+
+    static var now: CivilTime { CivilTime(unixMilliseconds: RegistryClock.system.unixMilliseconds()) }
+
+    /// RFC 3339 with as many digits of the fraction as it needs, as Go's `time.Time` in JSON: `2026-01-02T03:04:05.06Z`.
+    var rfc3339: String {
+        var text = "\(year)-\(two(month))-\(two(day))T\(two(hour)):\(two(minute)):\(two(second))"
+        if millisecond > 0 {
+            var digits = "\(1000 + millisecond)".dropFirst()
+            while digits.last == "0" { digits.removeLast() }
+            text += ".\(digits)"
+        }
+        return text + "Z"
+    }
+
+    /// The date of an HTTP `Date` field (RFC 9110 §5.6.7, IMF-fixdate).
+    var httpDate: String {
+        let weekdays = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
+        let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+        return "\(weekdays[weekday]), \(two(day)) \(months[month - 1]) \(year) "
+            + "\(two(hour)):\(two(minute)):\(two(second)) GMT"
+    }
+
+    private func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
+}

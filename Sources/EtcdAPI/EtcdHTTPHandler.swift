@@ -1,0 +1,165 @@
+package import HTTPTypes
+
+/// The etcd door over HTTP/1.1: the v2 keys API, `/version` and `/health`, whatever listener a request came in by.
+///
+/// What etcd's mux does is done here: CORS fields on every answer, `OPTIONS`, redirects to clean paths, 404 and 405 in
+/// plain text. Routes that regdns does not serve yet (`/v2/members`, `/v2/machines`, `/v2/stats`, `/v2/auth`, `/v3/…`)
+/// are not found.
+///
+/// Answers are whole: `wait` and `stream` are refused. When they come, a second method beside `respond` will give a
+/// head and a sequence of chunks, and `respond` will stay for listeners that cannot stream; `async` is here for it.
+package struct EtcdHTTPHandler: Sendable {
+    /// The version told to clients: the one whose answers the tests have recorded.
+    package static let version = "3.4.23"
+    /// The largest body of a request, in bytes (contract section 1); more is answered 413.
+    package static let bodyBytesMax = 1_572_864
+
+    let keyspace: Keyspace
+    let metrics = EtcdMetrics()
+    private let isServing: @Sendable () -> Bool
+
+    /// - Parameters:
+    ///   - keyspace: the keys to serve.
+    ///   - isServing: what `/health` says.
+    package init(keyspace: Keyspace, isServing: @escaping @Sendable () -> Bool = { true }) {
+        self.keyspace = keyspace
+        self.isServing = isServing
+    }
+
+    /// What the door has done so far.
+    package var counters: EtcdCounters {
+        var counters = metrics.snapshot
+        let memory = keyspace.remembering { $0.counts }
+        counters.rememberedDirectories = memory.directories
+        counters.rememberedCreations = memory.creations
+        counters.treeForgotten = memory.forgotten
+        return counters
+    }
+
+    /// Answers one request.
+    ///
+    /// - Parameters:
+    ///   - request: method, fields and the target as sent (origin or absolute form) in `path`.
+    ///   - body: the whole body; empty when there is none.
+    /// - Returns: the head with `Content-Length`, and the body, which for `HEAD` is empty while the length is not.
+    package func respond(to request: HTTPRequest, body: [UInt8]) async -> (HTTPResponse, [UInt8]) {
+        let method = request.method.rawValue
+        let answer = answer(to: request, method: method, body: body)
+        metrics.count { $0.count(method: method, status: answer.status) }
+        return answer.response(toHead: method == "HEAD")
+    }
+
+    private func answer(to request: HTTPRequest, method: String, body: [UInt8]) -> EtcdAnswer {
+        if method == "OPTIONS" { return EtcdAnswer(status: 200) }
+        guard let target = RequestTarget(request.path ?? "/") else { return .badRequest }
+        let clean = target.cleanPath
+        if clean != target.path {
+            return .redirect(to: PercentEncoding.encodePath(clean), query: target.query, method: method)
+        }
+        switch clean {
+        case Self.versionPath:
+            guard method == "GET" else { return .methodNotAllowed("GET") }
+            let json = "{\"etcdserver\":\"\(Self.version)\",\"etcdcluster\":\"3.4.0\"}"
+            return EtcdAnswer(status: 200, contentType: .json, body: Array(json.utf8))
+        case Self.healthPath:
+            guard method == "GET" else { return .methodNotAllowed("GET") }
+            let healthy = isServing()
+            return EtcdAnswer(
+                status: healthy ? 200 : 503, contentType: .text, body: Array("{\"health\":\"\(healthy)\"}".utf8))
+        case let path where path.starts(with: Self.keysPath):
+            let rest = path[Self.keysPath.count...]
+            guard rest.isEmpty || rest.first == UInt8(ascii: "/") else { return .notFound }
+            let key = Array(rest.last == UInt8(ascii: "/") ? rest.dropLast() : rest)
+            return KeysRequest(
+                keyspace: keyspace, method: method, key: key, query: target.query,
+                contentType: request.headerFields[.contentType] ?? "", body: body
+            ).answer()
+        default:
+            return .notFound
+        }
+    }
+
+    private static let versionPath = Array("/version".utf8)
+    private static let healthPath = Array("/health".utf8)
+    private static let keysPath = Array("/v2/keys".utf8)
+}
+
+/// An answer before it is one of `HTTPTypes`: what the routes have in common is added by `response`.
+struct EtcdAnswer {
+    enum ContentType: String {
+        case json = "application/json"
+        case text = "text/plain; charset=utf-8"
+        case html = "text/html; charset=utf-8"
+    }
+
+    var status: Int
+    var contentType: ContentType?
+    /// Fields of this answer beside the type and the length.
+    var fields: [(HTTPField.Name, String)] = []
+    var body: [UInt8] = []
+    /// False for what Go's server answers before etcd sees the request: no CORS fields.
+    var isEtcds = true
+
+    /// - Parameter toHead: leaves the body out and keeps its length.
+    func response(toHead: Bool) -> (HTTPResponse, [UInt8]) {
+        var response = HTTPResponse(status: HTTPResponse.Status(code: status))
+        response.headerFields.reserveCapacity(6 + fields.count)
+        if isEtcds {
+            response.headerFields[.accessControlAllowHeaders] = "accept, content-type, authorization"
+            response.headerFields[.accessControlAllowMethods] = "POST, GET, OPTIONS, PUT, DELETE"
+            response.headerFields[.accessControlAllowOrigin] = "*"
+        }
+        if let contentType { response.headerFields[.contentType] = contentType.rawValue }
+        for (name, value) in fields { response.headerFields[name] = value }
+        response.headerFields[.contentLength] = String(body.count)
+        return (response, toHead ? [] : body)
+    }
+
+    static let notFound = plain(404, "404 page not found")
+
+    static let badRequest = refusal(400, "400 Bad Request")
+
+    /// An answer of Go's server to what is no request for etcd.
+    static func refusal(_ status: Int, _ text: String) -> EtcdAnswer {
+        EtcdAnswer(status: status, contentType: .text, body: Array(text.utf8), isEtcds: false)
+    }
+
+    /// - Parameter allowed: the methods of the `Allow` field.
+    static func methodNotAllowed(_ allowed: String) -> EtcdAnswer {
+        var answer = plain(405, "Method Not Allowed")
+        answer.fields.append((.allow, allowed))
+        return answer
+    }
+
+    /// An answer of Go's `http.Error`.
+    static func plain(_ status: Int, _ text: String) -> EtcdAnswer {
+        EtcdAnswer(
+            status: status, contentType: .text, fields: [(.xContentTypeOptions, "nosniff")],
+            body: Array("\(text)\n".utf8))
+    }
+
+    /// An answer of Go's mux to a path that is not clean: only `GET` is told in a body.
+    static func redirect(to path: String, query: ArraySlice<UInt8>, method: String) -> EtcdAnswer {
+        var location = path
+        if !query.isEmpty { location += "?" + String(decoding: query, as: UTF8.self) }
+        var answer = EtcdAnswer(status: 301, fields: [(.location, location)])
+        if method == "GET" || method == "HEAD" { answer.contentType = .html }
+        if method == "GET" {
+            answer.body = Array("<a href=\"\(htmlEscaped(location))\">Moved Permanently</a>.\n\n".utf8)
+        }
+        return answer
+    }
+
+    private static func htmlEscaped(_ text: String) -> String {
+        text.reduce(into: "") { escaped, character in
+            switch character {
+            case "&": escaped += "&amp;"
+            case "<": escaped += "&lt;"
+            case ">": escaped += "&gt;"
+            case "\"": escaped += "&#34;"
+            case "'": escaped += "&#39;"
+            default: escaped.append(character)
+            }
+        }
+    }
+}

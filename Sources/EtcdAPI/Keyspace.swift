@@ -1,0 +1,152 @@
+package import RegistryStore
+import Synchronization
+
+/// etcd's view of the registry: one namespace as a space of keys whose revisions are etcd's indices.
+///
+/// The v2 API shows it as a tree: a directory is any proper prefix of a stored key that ends before a `/`, plus what
+/// `DirectoryMemory` remembers. Only keys that are clean paths (`/a/b`) have a node; where another door has put both a
+/// key and keys below it, the node is the directory. Keys and values are bytes and are never decoded here.
+///
+/// Indices are the store's revisions of this node; `index(of:)` is the only place that says so.
+///
+/// The tree's rules (a file has no children, a directory no value) bind the writers of the v2 API among themselves:
+/// they take turns under one lock. Against the other doors each write is a batch of its own with the preconditions it
+/// needs. Observers of the registry run below that lock and must not call the key space.
+package final class Keyspace: Sendable {
+    let registry: Registry
+    let namespace: Namespace
+    /// The id this node bears as a cluster of its own; a client that wanders to another node sees another cluster.
+    let clusterID: UInt64
+    /// Held by v2 writers from their first look at the tree until their batch is applied.
+    private let writers = Mutex<Void>(())
+    /// Held for short look-ups only.
+    private let memory: Mutex<DirectoryMemory>
+
+    /// - Parameters:
+    ///   - registry: the store, which every door shares.
+    ///   - namespace: the keys this view shows.
+    ///   - rememberedDirectories: bound of the tree's memory, for directories and for kept creations each.
+    package init(registry: Registry, namespace: Namespace = .default, rememberedDirectories: Int = 65_536) {
+        self.registry = registry
+        self.namespace = namespace
+        self.clusterID = Self.identifier(of: registry.node)
+        self.memory = Mutex(DirectoryMemory(bound: rememberedDirectories))
+    }
+
+    /// The index of the store now: the highest that any node bears.
+    var index: Int64 { index(of: registry.revision) }
+
+    /// etcd's index for a revision of the store.
+    func index(of revision: Int64) -> Int64 { revision }
+
+    /// A stable id of 64 bits with the highest set (so that it shows as 16 digits): FNV-1a of the text.
+    static func identifier(of text: String) -> UInt64 {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+        return hash | 1 << 63
+    }
+
+    /// Looks something up in the tree's memory, or notes it there.
+    func remembering<Result>(_ body: (inout DirectoryMemory) -> Result) -> Result { memory.withLock { body(&$0) } }
+
+    /// Runs a v2 write when no other one runs.
+    func writing<Result>(_ body: () -> Result) -> Result { writers.withLock { _ in body() } }
+
+    // MARK: The tree
+
+    /// What stands at a path.
+    enum Found {
+        case file(Entry)
+        case directory
+    }
+
+    /// What stands at a clean path; the root is the empty path.
+    func find(_ path: [UInt8]) -> Found? {
+        if path.isEmpty || hasKeys(below: path) { return .directory }
+        if let entry = registry.entry(namespace: namespace, key: path) { return .file(entry) }
+        return remembering { $0.directory(at: path[...]) } == nil ? nil : .directory
+    }
+
+    /// The error for a path at which nothing stands: the first part that is missing, or the file in the way.
+    func missing(_ path: [UInt8], index: Int64) -> V2Error {
+        for end in path.indices.dropFirst() where path[end] == UInt8(ascii: "/") {
+            let ancestor = Array(path[..<end])
+            switch find(ancestor) {
+            case .directory: continue
+            case .file: return V2Error(.notADirectory, cause: ancestor, index: index)
+            case nil: return V2Error(.keyNotFound, cause: ancestor, index: index)
+            }
+        }
+        return V2Error(.keyNotFound, cause: path, index: index)
+    }
+
+    /// Checks that no file stands above a path at which a key is to be put.
+    func checkDirectories(above path: [UInt8]) throws(V2Error) {
+        guard let slash = path.lastIndex(of: UInt8(ascii: "/")), slash > 0, !hasKeys(below: Array(path[..<slash]))
+        else {
+            return
+        }
+        let error = missing(path, index: index)
+        if error.code == .notADirectory { throw error }
+    }
+
+    func hasKeys(below path: [UInt8]) -> Bool { firstEntry(below: path) != nil }
+
+    func firstEntry(below path: [UInt8]) -> Entry? {
+        let bounds = Self.bounds(below: path)
+        return registry.range(namespace: namespace, lower: bounds.lower, upper: bounds.upper, limit: 1).entries.first
+    }
+
+    /// The range of the keys below a directory: `/` is followed by `0`.
+    static func bounds(below path: [UInt8]) -> (lower: [UInt8], upper: [UInt8]) {
+        (path + [UInt8(ascii: "/")], path + [UInt8(ascii: "0")])
+    }
+
+    /// The index of a directory: when it came to be, as far as that is remembered, else when its first key did.
+    func directoryIndex(_ path: [UInt8]) -> Int64 {
+        if let remembered = remembering({ $0.directory(at: path[...]) }) { return remembered.createdIndex }
+        return firstEntry(below: path).map { index(of: $0.createRevision) } ?? index
+    }
+
+    // MARK: Nodes
+
+    /// The node of a stored key.
+    func node(_ entry: Entry) -> KeyspaceNode {
+        node(entry, life: life(of: entry))
+    }
+
+    func node(_ entry: Entry, life: KeyspaceLife?) -> KeyspaceNode {
+        let modified = index(of: entry.modRevision)
+        let created = remembering { $0.createdIndex(of: entry.key, modifiedIndex: modified) }
+        return KeyspaceNode(
+            key: entry.key, kind: .file(value: registry.value(of: entry)), life: life, modifiedIndex: modified,
+            createdIndex: created)
+    }
+
+    /// When an entry ends; nil when it stays, or when its lease does not run.
+    func life(of entry: Entry) -> KeyspaceLife? {
+        guard let lease = registry.leaseInfo(of: entry), let left = lease.remainingMilliseconds else { return nil }
+        return KeyspaceLife(
+            expiration: lease.renewedAt &+ lease.lengthMilliseconds, secondsLeft: left > 0 ? (left &+ 999) / 1000 : 0)
+    }
+
+    /// What is at a path, as `GET` shows it.
+    ///
+    /// - Parameter recursive: whether directories below show their nodes.
+    func read(_ path: [UInt8], recursive: Bool) throws(V2Error) -> KeyspaceEvent {
+        // Taken first: who watches from the next index on sees again what happened since, and misses nothing.
+        let index = self.index
+        switch find(path) {
+        case nil:
+            throw missing(path, index: index)
+        case .file(let entry):
+            return KeyspaceEvent(action: .get, node: node(entry), index: index)
+        case .directory:
+            let created = path.isEmpty ? 0 : directoryIndex(path)
+            let node = KeyspaceNode(
+                key: path, kind: .directory(nodes: list(path, recursive: recursive)), modifiedIndex: created,
+                createdIndex: created)
+            return KeyspaceEvent(action: .get, node: node, index: index)
+        }
+    }
+}

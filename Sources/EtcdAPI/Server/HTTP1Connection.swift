@@ -1,0 +1,239 @@
+import HTTPTypes
+import NIOCore
+import NIOHTTP1
+
+/// One HTTP/1.1 connection: collects a request, has it answered elsewhere, sends the answer, and waits for the next.
+///
+/// Stands behind NIO's decoder, encoder and pipelining handler, which holds a further request back until the answer to
+/// the one before is out. Lives on the connection's event loop.
+final class HTTP1Connection: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    private enum State {
+        case idle
+        case receiving(HTTPRequestHead, body: [UInt8])
+        case answering(HTTPRequestHead)
+        /// The last answer is on its way or out.
+        case finished
+    }
+
+    /// Bytes of an answer that are sent under one deadline.
+    static let pieceBytes = 262_144
+
+    private let connectionGuard: ConnectionGuard
+    private let held: HeldBytes
+    private let metrics: EtcdMetrics
+    private let submit: @Sendable (EtcdJob) -> Void
+    private var state = State.idle
+    private var heldHere = 0
+    private var inputClosed = false
+
+    /// - Parameter submit: has a job answered; its reply may come from any thread.
+    init(
+        connectionGuard: ConnectionGuard, held: HeldBytes, metrics: EtcdMetrics,
+        submit: @escaping @Sendable (EtcdJob) -> Void
+    ) {
+        self.connectionGuard = connectionGuard
+        self.held = held
+        self.metrics = metrics
+        self.submit = submit
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { releaseAll() }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch (unwrapInboundIn(data), state) {
+        case (.head(let head), .idle):
+            receive(head, context: context)
+        case (.body(let bytes), .receiving(let head, var body)):
+            // The array is moved out of the state and back, so that appending does not copy it.
+            state = .finished
+            guard body.count + bytes.readableBytes <= EtcdHTTPHandler.bodyBytesMax else {
+                return refuseBody(context: context)
+            }
+            guard held.reserve(bytes.readableBytes) else { return refuseMemory(head, context: context) }
+            heldHere += bytes.readableBytes
+            body.append(contentsOf: bytes.readableBytesView)
+            state = .receiving(head, body: body)
+        case (.end, .receiving(let head, let body)):
+            dispatch(head, body: body, context: context)
+        default:
+            // Parts of a request that was answered before its end.
+            break
+        }
+    }
+
+    private func receive(_ head: HTTPRequestHead, context: ChannelHandlerContext) {
+        // A request that came together with the one before starts its time when it is let in.
+        if connectionGuard.phase == .idle { connectionGuard.enter(.receiving) }
+        if head.version != .http1_0 && !head.headers.contains(name: "Host") {
+            return refuse(400, "400 Bad Request: missing required Host header", context: context)
+        }
+        let expectations = head.headers[canonicalForm: "Expect"]
+        if expectations.contains(where: { $0.lowercased() != "100-continue" }) {
+            return refuse(417, "417 Expectation Failed", context: context)
+        }
+        let length = head.headers.first(name: "Content-Length").flatMap { Int($0) } ?? 0
+        guard length <= EtcdHTTPHandler.bodyBytesMax else {
+            state = .finished
+            return refuseBody(context: context)
+        }
+        state = .receiving(head, body: [])
+        if !expectations.isEmpty && head.version != .http1_0 {
+            context.writeAndFlush(
+                wrapOutboundOut(.head(HTTPResponseHead(version: head.version, status: .continue))), promise: nil)
+        }
+    }
+
+    // MARK: Answers
+
+    private func dispatch(_ head: HTTPRequestHead, body: [UInt8], context: ChannelHandlerContext) {
+        state = .answering(head)
+        connectionGuard.enter(.answering)
+        guard let request = HTTPRequest(head) else {
+            return refuse(400, "400 Bad Request", context: context)
+        }
+        let loop = context.eventLoop
+        let bound = NIOLoopBound((self, context), eventLoop: loop)
+        submit(
+            EtcdJob(request: request, body: body) { response, body in
+                loop.execute {
+                    let (connection, context) = bound.value
+                    connection.answered(response, body: body, context: context)
+                }
+            })
+    }
+
+    private func answered(_ response: HTTPResponse, body: [UInt8], context: ChannelHandlerContext) {
+        guard case .answering(let head) = state, context.channel.isActive else { return }
+        guard held.reserve(body.count) else { return refuseMemory(head, context: context) }
+        heldHere += body.count
+        let keepAlive = head.isKeepAlive && !inputClosed
+        state = keepAlive ? .answering(head) : .finished
+        send(response, body: body, version: head.version, keepAlive: keepAlive, context: context)
+    }
+
+    private func send(
+        _ response: HTTPResponse, body: [UInt8], version: HTTPVersion, keepAlive: Bool, context: ChannelHandlerContext
+    ) {
+        var head = HTTPResponseHead(version: version, status: HTTPResponseStatus(statusCode: response.status.code))
+        head.headers.reserveCapacity(response.headerFields.count + 2)
+        for field in response.headerFields { head.headers.add(name: field.name.rawName, value: field.value) }
+        head.headers.add(name: "Date", value: CivilTime.now.httpDate)
+        if !keepAlive {
+            head.headers.add(name: "Connection", value: "close")
+        } else if version == .http1_0 {
+            head.headers.add(name: "Connection", value: "keep-alive")
+        }
+        connectionGuard.enter(.sending)
+        var written = context.write(wrapOutboundOut(.head(head)))
+        var rest = ByteBuffer(bytes: body)
+        while let piece = rest.readSlice(length: min(Self.pieceBytes, rest.readableBytes)), piece.readableBytes > 0 {
+            let connectionGuard = connectionGuard
+            written.assumeIsolated().whenSuccess { connectionGuard.enter(.sending) }
+            written = context.write(wrapOutboundOut(.body(.byteBuffer(piece))))
+        }
+        written.assumeIsolated().whenComplete { _ in self.sent(keepAlive: keepAlive, context: context) }
+        context.flush()
+    }
+
+    /// The client has the answer. Its end is told to the pipeline only now: with it the next request is let in, and a
+    /// client that asks on without reading would have the server hold answer upon answer.
+    private func sent(keepAlive: Bool, context: ChannelHandlerContext) {
+        releaseAll()
+        guard context.channel.isActive else { return }
+        if keepAlive && !inputClosed {
+            state = .idle
+            connectionGuard.enter(.idle)
+            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        } else {
+            state = .finished
+            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+            connectionGuard.linger()
+        }
+    }
+
+    private func releaseAll() {
+        held.release(heldHere)
+        heldHere = 0
+    }
+
+    // MARK: Refusals, each the last answer of its connection
+
+    private func refuse(_ status: Int, _ text: String, context: ChannelHandlerContext) {
+        metrics.count { counters in
+            if status == 431 { counters.headersOverLimit += 1 } else { counters.malformedRequests += 1 }
+        }
+        refuse(.refusal(status, text), context: context)
+    }
+
+    private func refuseBody(context: ChannelHandlerContext) {
+        metrics.count { $0.bodiesOverLimit += 1 }
+        let error = V2Error(.tooLarge, cause: "body: more than \(EtcdHTTPHandler.bodyBytesMax) bytes")
+        refuse(EtcdAnswer(status: error.httpStatus, contentType: .json, body: error.json), context: context)
+    }
+
+    private func refuseMemory(_ head: HTTPRequestHead, context: ChannelHandlerContext) {
+        metrics.count { $0.memoryOverLimit += 1 }
+        let error = V2Error(.overloaded, cause: "memory for requests and answers in flight is used up")
+        var answer = EtcdAnswer(status: error.httpStatus, contentType: .json, body: error.json)
+        answer.fields.append((.retryAfter, "1"))
+        refuse(answer, context: context)
+    }
+
+    private func refuse(_ answer: EtcdAnswer, context: ChannelHandlerContext) {
+        state = .finished
+        let (response, body) = answer.response(toHead: false)
+        send(response, body: body, version: .http1_1, keepAlive: false, context: context)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard let error = error as? HTTPParserError else { return context.close(promise: nil) }
+        switch state {
+        case .idle, .receiving:
+            if error == .headerOverflow {
+                refuse(431, "431 Request Header Fields Too Large", context: context)
+            } else {
+                refuse(400, "400 Bad Request", context: context)
+            }
+        case .answering, .finished:
+            break
+        }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard event as? ChannelEvent == .inputClosed else { return context.fireUserInboundEventTriggered(event) }
+        inputClosed = true
+        switch state {
+        case .idle, .receiving: context.close(promise: nil)
+        case .answering, .finished: break
+        }
+    }
+}
+
+/// A request to be answered, and where the answer goes.
+struct EtcdJob: Sendable {
+    let request: HTTPRequest
+    let body: [UInt8]
+    /// Takes the answer, from any thread, at most once.
+    let reply: @Sendable (HTTPResponse, [UInt8]) -> Void
+}
+
+extension HTTPRequest {
+    /// NIO's head as `HTTPTypes` has it; nil when its target is not text.
+    init?(_ head: HTTPRequestHead) {
+        // A target with bytes that are no UTF-8 arrives with U+FFFD in their place: the key asked for is lost.
+        guard let method = HTTPRequest.Method(head.method.rawValue), !head.uri.unicodeScalars.contains("\u{FFFD}")
+        else { return nil }
+        var fields = HTTPFields()
+        fields.reserveCapacity(head.headers.count)
+        for (name, value) in head.headers {
+            guard let name = HTTPField.Name(name) else { continue }
+            fields.append(HTTPField(name: name, value: value))
+        }
+        self.init(
+            method: method, scheme: "http", authority: head.headers.first(name: "Host"), path: head.uri,
+            headerFields: fields)
+    }
+}

@@ -1,0 +1,51 @@
+import DNSServer
+import DNSWire
+import EtcdAPI
+import HTTPAdmin
+import RegistryStore
+
+/// What the operations pages ask of the whole server: health, readiness, metrics, what is degraded.
+struct ServerFacts: Sendable {
+    let settings: ServeSettings
+    let readiness: Readiness
+    let registry: Registry
+    let dns: DNSServerService
+    let forwarder: Forwarder
+    let etcd: EtcdDoor
+    let zones: ZoneDirectory?
+    let rate: QueryRate
+
+    /// The closures that the HTTP door calls per request.
+    func providers(http: HTTPCounters) -> OperationsDoor.Providers {
+        var providers = OperationsDoor.Providers()
+        providers.notReady = { readiness.notReady }
+        providers.facts = { facts }
+        providers.degradations = { degradations }
+        providers.figures = { [(name: "queries_per_second", value: rate.perSecond)] }
+        providers.metrics = [
+            RegistryMetrics.provider(registry), { http.families() }, { ServerMetrics.dns(dns) },
+            { ServerMetrics.forwarder(forwarder.counters) },
+            { ServerMetrics.etcd(etcd.server?.counters ?? etcd.handler.counters) },
+        ]
+        return providers
+    }
+
+    private var facts: [(name: String, value: String)] {
+        [
+            (name: "store", value: "memory"), (name: "domain", value: settings.domain.textWithoutFinalDot),
+            (name: "zones", value: "\(zones?.count ?? 0)"), (name: "gossip", value: "off"),
+        ]
+    }
+
+    private var degradations: [OperationsDoor.Degradation] {
+        var list = (zones?.problems ?? []).map { OperationsDoor.Degradation(what: "zones", why: $0) }
+        list += forwarder.silentUpstreams.map { server in
+            OperationsDoor.Degradation(what: "forwarding", why: "\(SocketEndpoint.text(of: server)) does not answer")
+        }
+        let skipped = registry.counts().skippedValues
+        if skipped > 0 {
+            list.append(.init(what: "values", why: "\(skipped) stored values are no services (GET /api/v1/skipped)"))
+        }
+        return list
+    }
+}

@@ -1,0 +1,234 @@
+import Logging
+import NIOCore
+import NIOPosix
+import RegistryStore
+import ServiceLifecycle
+import Synchronization
+import Testing
+
+@testable import EtcdAPI
+
+/// The port itself, over real sockets.
+@Suite(.timeLimit(.minutes(1)))
+struct ServerTests {
+    /// Serves an empty store on a port of the kernel's choice while `body` runs, then shuts down.
+    private func serving<Result: Sendable>(
+        _ change: (inout EtcdServerConfiguration) -> Void = { _ in },
+        _ body: @Sendable (EtcdServer, Door) async throws -> Result
+    ) async throws -> Result {
+        var configuration = EtcdServerConfiguration(addresses: [.init(host: "127.0.0.1", port: 0)])
+        change(&configuration)
+        let door = try Door()
+        let server = try await EtcdServer.bind(
+            configuration: configuration, handler: door.handler, logger: Logger(label: "test"))
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await server.run() }
+            let result = try await body(server, door)
+            group.cancelAll()
+            return result
+        }
+    }
+
+    /// A connection that sends what it is told and gathers what comes.
+    private struct Client {
+        let channel: any Channel
+        let received: Received
+
+        final class Received: ChannelInboundHandler, Sendable {
+            typealias InboundIn = ByteBuffer
+            private let text = Mutex("")
+
+            var all: String { text.withLock { $0 } }
+
+            func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+                let piece = String(buffer: unwrapInboundIn(data))
+                text.withLock { $0 += piece }
+            }
+        }
+
+        init(_ server: EtcdServer, at index: Int = 0) async throws {
+            let received = Received()
+            let address = server.addresses[index]
+            channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                .channelInitializer { $0.pipeline.addHandler(received) }
+                .connect(host: address.host, port: address.port).get()
+            self.received = received
+        }
+
+        func send(_ text: String) async throws { try await channel.writeAndFlush(ByteBuffer(string: text)) }
+
+        func finishSending() async throws { try await channel.close(mode: .output) }
+
+        /// What has come once the server has closed.
+        func untilClosed() async throws -> String {
+            try await channel.closeFuture.get()
+            return received.all
+        }
+
+        func close() async throws { try await channel.close() }
+    }
+
+    /// Waits for what other threads are about to do; gives up after 20 s.
+    private func eventually(_ holds: () -> Bool) async throws {
+        let deadline = ContinuousClock.now + .seconds(20)
+        while !holds() {
+            guard ContinuousClock.now < deadline else { throw Missing() }
+            await Task.yield()
+        }
+    }
+
+    private let request = "GET /version HTTP/1.1\r\nHost: x\r\n"
+
+    @Test func severalAddressesWithTheirRealPorts() async throws {
+        try await serving({ $0.addresses.append(.init(host: "::1", port: 0)) }) { server, _ in
+            #expect(server.addresses.map(\.host) == ["127.0.0.1", "::1"])
+            #expect(server.addresses.allSatisfy { $0.port != 0 })
+            #expect(server.addresses[1].description == "[::1]:\(server.addresses[1].port)")
+            for index in 0..<2 {
+                let client = try await Client(server, at: index)
+                try await client.send(request + "Connection: close\r\n\r\n")
+                #expect(
+                    try await client.untilClosed().hasSuffix("{\"etcdserver\":\"3.4.23\",\"etcdcluster\":\"3.4.0\"}"))
+            }
+            #expect(server.counters.connectionsAccepted == 2)
+        }
+    }
+
+    @Test func pipelinedRequestsAndAClientThatHasSentAll() async throws {
+        try await serving { server, door in
+            let client = try await Client(server)
+            let puts = (0..<50).map {
+                "PUT /v2/keys/p/\($0)?value=x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+            }
+            try await client.send(puts.joined() + request + "Connection: close\r\n\r\n")
+            let answers = try await client.untilClosed()
+            #expect(answers.matches(of: /HTTP\/1.1 201 Created/).count == 50)
+            #expect(answers.matches(of: /"createdIndex":(\d+)/).map { Int($0.1) } == Array(1...50))
+            #expect(door.registry.revision == 50)
+            #expect(server.counters.connectionsOpen == 0)
+        }
+    }
+
+    @Test func halfClosedClientsGetTheirAnswer() async throws {
+        try await serving { server, _ in
+            let client = try await Client(server)
+            try await client.send(request + "\r\n")
+            try await client.finishSending()
+            #expect(try await client.untilClosed().hasPrefix("HTTP/1.1 200 OK\r\n"))
+        }
+    }
+
+    @Test func http2IsRefusedInItsOwnWords() async throws {
+        try await serving { server, _ in
+            let client = try await Client(server)
+            for byte in ProtocolSniffer.preface { try await client.send(String(UnicodeScalar(byte))) }
+            #expect(try await client.untilClosed().hasSuffix(HTTP2Refusal.reason))
+            #expect(server.counters.http2Refused == 1)
+        }
+    }
+
+    @Test func slowClientsAreCut() async throws {
+        try await serving({ configuration in
+            configuration.undecidedDeadline = .milliseconds(50)
+            configuration.receivingDeadline = .milliseconds(50)
+            configuration.idleDeadline = .milliseconds(50)
+        }) { server, _ in
+            for start in ["", "PRI", "GET / HTTP/1.1\r\nHost:", request + "\r\n"] {
+                let client = try await Client(server)
+                if !start.isEmpty { try await client.send(start) }
+                _ = try await client.untilClosed()
+            }
+            let counters = server.counters
+            #expect(counters.deadlinesUndecided == 2)
+            #expect(counters.deadlinesReceiving == 1)
+            #expect(counters.deadlinesIdle == 1)
+        }
+    }
+
+    @Test func aClientThatDoesNotReadIsCut() async throws {
+        try await serving({ $0.sendingDeadline = .milliseconds(100) }) { server, door in
+            let value = [UInt8](repeating: 0x78, count: 1_000_000)
+            for number in 0..<24 {
+                _ = try door.registry.apply([
+                    .put(namespace: .default, key: Array("/v/\(number)".utf8), value: .bytes(value), lease: .permanent)
+                ])
+            }
+            let client = try await Client(server)
+            try await client.channel.setOption(.autoRead, value: false).get()
+            try await client.send("GET /v2/keys/v?recursive=true HTTP/1.1\r\nHost: x\r\n\r\n")
+            try await eventually { server.counters.deadlinesSending == 1 }
+            try? await client.close()
+        }
+    }
+
+    @Test func connectionsOverTheBoundAreClosed() async throws {
+        try await serving({ $0.connectionsMax = 2 }) { server, _ in
+            let first = try await Client(server)
+            let second = try await Client(server)
+            try await first.send(request + "\r\n")
+            try await second.send(request + "\r\n")
+            try await eventually { !first.received.all.isEmpty && !second.received.all.isEmpty }
+            let third = try await Client(server)
+            #expect(try await third.untilClosed().isEmpty)
+            #expect(server.counters.connectionsOverLimit == 1)
+            try await first.close()
+            try await eventually { server.counters.connectionsOpen == 1 }
+            let fourth = try await Client(server)
+            try await fourth.send(request + "Connection: close\r\n\r\n")
+            #expect(try await fourth.untilClosed().hasPrefix("HTTP/1.1 200 OK\r\n"))
+            try await second.close()
+        }
+    }
+
+    @Test func goingDownEndsIdleConnectionsAndTakesNoMore() async throws {
+        let configuration = EtcdServerConfiguration(addresses: [.init(host: "127.0.0.1", port: 0)])
+        let logger = Logger(label: "test")
+        let server = try await EtcdServer.bind(
+            configuration: configuration, handler: try Door().handler, logger: logger)
+        let services = ServiceGroup(services: [server], logger: logger)
+        async let running: Void = services.run()
+        let client = try await Client(server)
+        try await client.send(request + "\r\n")
+        try await eventually { !client.received.all.isEmpty }
+        await services.triggerGracefulShutdown()
+        #expect(try await client.untilClosed().hasPrefix("HTTP/1.1 200 OK\r\n"))
+        try await running
+        await #expect(throws: (any Error).self) { _ = try await Client(server) }
+        #expect(server.counters.connectionsOpen == 0)
+    }
+
+    @Test func aServerThatNeverRunsIsClosed() async throws {
+        let configuration = EtcdServerConfiguration(addresses: [.init(host: "127.0.0.1", port: 0)])
+        let server = try await EtcdServer.bind(
+            configuration: configuration, handler: try Door().handler, logger: Logger(label: "test"))
+        let client = try await Client(server)
+        try await client.send(request + "\r\n")
+        await server.close()
+        #expect(try await client.untilClosed().isEmpty)
+    }
+
+    @Test func aBusyPortSaysWhichAndWhy() async throws {
+        try await serving { server, door in
+            let busy = server.addresses[0]
+            var configuration = EtcdServerConfiguration(addresses: [.init(host: "127.0.0.1", port: 0), busy])
+            configuration.addresses.append(busy)
+            let error = await #expect(throws: EtcdServerError.self) {
+                _ = try await EtcdServer.bind(
+                    configuration: configuration, handler: door.handler, logger: Logger(label: "test"))
+            }
+            #expect(error?.description == "--etcd \(busy): cannot listen: address already in use")
+        }
+    }
+
+    @Test func bytesThatAreNoTextInATargetAreRefused() async throws {
+        try await serving { server, door in
+            let client = try await Client(server)
+            var bytes = ByteBuffer(string: "PUT /v2/keys/")
+            bytes.writeBytes([0xFF, 0xFE])
+            bytes.writeString("?value=x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+            try await client.channel.writeAndFlush(bytes)
+            #expect(try await client.untilClosed().hasPrefix("HTTP/1.1 400 "))
+            #expect(door.registry.revision == 0)
+        }
+    }
+}
