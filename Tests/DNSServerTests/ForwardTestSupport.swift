@@ -2,6 +2,7 @@ import DNSWire
 import NIOCore
 import NIOPosix
 import RegdnsTestKit
+import RegistryStore
 import Synchronization
 import Testing
 
@@ -180,7 +181,7 @@ func forwarder(
     configuration.totalTimeoutWhenStale = .seconds(60)
     adjust(&configuration)
     return Forwarder(
-        configuration: configuration, group: MultiThreadedEventLoopGroup.singleton, milliseconds: { clock.now },
+        configuration: configuration, group: MultiThreadedEventLoopGroup.singleton, clock: clock.registryClock,
         random: random)
 }
 

@@ -1,5 +1,6 @@
 package import DNSWire
 package import NIOCore
+package import RegistryStore
 import Synchronization
 
 /// Has names that are not ours answered by other servers, and keeps what they said.
@@ -26,15 +27,15 @@ package final class Forwarder: Sendable {
 
     /// - Parameters:
     ///   - group: where sockets live; the caller shuts it down after the last answer.
-    ///   - milliseconds: a monotonic clock for the cache; time limits of the network run on the event loop's.
+    ///   - clock: for the cache; time limits of the network run on the event loop's clock.
     ///   - random: where ids and orders come from.
     package init(
         configuration: ForwarderConfiguration, group: any EventLoopGroup,
-        milliseconds: @escaping @Sendable () -> Int64, random: ForwarderRandom = .system
+        clock: RegistryClock = .system, random: ForwarderRandom = .system
     ) {
         self.configuration = configuration
         self.group = group
-        self.now = milliseconds
+        self.now = clock.monotonicMilliseconds
         self.random = random
         bounds = ForwardedAnswer.TTLBounds(
             lower: configuration.cacheMinTTL.ttlSeconds, upper: configuration.cacheMaxTTL.ttlSeconds)
