@@ -19,7 +19,7 @@ cat <<'TEXT'
   # ask for it
   dig @127.0.0.1 -p 5354 +short web.skydns.local A
   dig @127.0.0.1 -p 5354 +short web.skydns.local SRV
-  dig @127.0.0.1 -p 5354 +short v1.web.skydns.local A
+  dig @127.0.0.1 -p 5354 +short web.v1.skydns.local A
   dig @127.0.0.1 -p 5354 +short '*.web.skydns.local' A +tcp
   dig @127.0.0.1 -p 5354 +short -x 10.0.0.7
 

@@ -118,7 +118,7 @@ struct SettingValuesTests {
         #expect(settings.logFormat == .logstash)
         #expect(settings.namespaceCapacity == 5)
         #expect(settings.dns.map(\.description) == ["127.0.0.1:53"])
-        #expect(settings.domain == "cluster.local")
+        #expect(settings.domain.description == "cluster.local.")
         #expect(settings.pathPrefix == "dns")
         #expect(settings.ndots == 2)
         guard case .servers(let servers) = settings.forward else {
@@ -151,7 +151,7 @@ struct SettingValuesTests {
                 ["lease-default": ["0s"]],
                 "regdns: --lease-default: a lease of 0s ends at once; write a longer one, like 30s"
             ),
-            (["domain": ["a..b"]], "regdns: --domain: 'a..b' is not a domain name; write a name like skydns.local"),
+            (["domain": ["a..b"]], "regdns: --domain: 'a..b' is not a domain name: empty label at octet 2; write a name like skydns.local"),
             (
                 ["http": ["0.0.0.0:80"]],
                 "regdns: --http 0.0.0.0:80: others could change registrations there, "
@@ -168,8 +168,8 @@ struct SettingValuesTests {
                 "regdns: --store-address: is not available in this version; leave it out"
             ),
             (
-                ["path-prefix": ["a/b"]],
-                "regdns: --path-prefix: 'a/b' is not one part of a path; write a word like skydns"
+                ["path-prefix": ["/"]],
+                "regdns: --path-prefix: '/' is not the beginning of a path; write a word like skydns"
             ),
             (["node": ["a b"]], "regdns: --node: 'a b' is not a node name; write a word of at most 255 bytes"),
         ])

@@ -1,4 +1,5 @@
 import DNSServer
+import DNSWire
 import EtcdAPI
 import HTTPAdmin
 import RegistryStore

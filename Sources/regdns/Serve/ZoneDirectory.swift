@@ -92,7 +92,7 @@ final class ZoneDirectory: Service {
 
     private func reload(_ file: String) {
         let others = state.withLock { state in state.zones.filter { $0.key != file } }
-        do {
+        do throws(UserError) {
             let zone = try Self.read(file, beside: others)
             if let name = view.conflict(of: [zone]) {
                 throw UserError(
