@@ -40,7 +40,7 @@ struct Forwarding: Sendable {
         configuration.cacheMaxTTL = settings.cacheMaxTTL
         configuration.serveStale = settings.serveStale
         forwarder = Forwarder(
-            configuration: configuration, group: MultiThreadedEventLoopGroup.singleton, clock: .system)
+            configuration: configuration, group: MultiThreadedEventLoopGroup.singleton)
         clients = (settings.allowRecursion ?? Self.defaultClients).compactMap {
             ClientNetwork(octets: $0.octets, prefixLength: $0.prefixLength)
         }
