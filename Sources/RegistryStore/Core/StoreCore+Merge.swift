@@ -66,7 +66,7 @@ extension StoreCore {
         guard (operation.value != nil) == (operation.version.kind == .write), !operation.key.isEmpty else {
             return false
         }
-        guard operation.key.count <= limits.maxKeyBytes,
+        guard operation.key.count <= limits.maxKeyBytes, !operation.namespace.name.utf8.contains(0),
             operation.namespace.name.utf8.count <= limits.maxNamespaceBytes
         else { return false }
         if let lease = operation.lease {
@@ -77,7 +77,8 @@ extension StoreCore {
         switch operation.value {
         case .bytes(let bytes): return bytes.count <= limits.maxValueBytes
         case .registration(let registration):
-            return registration.instance != nil && registration.textBytes <= limits.maxRegistrationBytes
+            guard let instance = registration.instance, !instance.service.utf8.contains(0) else { return false }
+            return registration.textBytes <= limits.maxRegistrationBytes
         case nil: return true
         }
     }
@@ -144,7 +145,7 @@ extension StoreCore {
             }
             claimed = id
         }
-        if let claimed, let holder = index.byID.find(claimed), holder.key != operation.key, holder.instance != nil,
+        if let claimed, let holder = index.find(id: claimed), holder.key != operation.key, holder.instance != nil,
             holder.derivedIdentity == nil, holder.version < operation.version
         {
             demote(holder, in: index, &batch)
