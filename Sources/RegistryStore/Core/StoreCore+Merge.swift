@@ -40,11 +40,13 @@ extension StoreCore {
     /// older, or malformed (no value in a write, over a limit) change nothing.
     mutating func merge(_ operations: [RemoteOperation], now: Moment) -> Outcome {
         var batch = beginBatch()
-        for operation in operations where isAcceptable(operation) {
+        batch.hasTombstones = true
+        for operation in operations where isAcceptable(operation) && !isKnown(operation.version) {
             clock.observe(operation.version.hlc, unix: now.unix)
+            context.insert(origin: operation.version.origin, sequence: operation.version.sequence)
             let index = space(operation.namespace)
             let current = index.byKey.find(operation.key)
-            let known = current?.version ?? removalVersion(operation, batch)
+            let known = current?.version ?? tombstones.find(operation.namespace, operation.key)?.version
             if MergeRule.wins(operation.version, over: known) {
                 if let value = operation.value {
                     write(operation, value, over: current, in: index, &batch, now: now)
@@ -60,6 +62,11 @@ extension StoreCore {
         }
         for operation in operations { dropEmpty(operation.namespace) }
         return commit(batch, now: now)
+    }
+
+    private func isKnown(_ version: Version) -> Bool {
+        if version.origin == clock.origin { return version.sequence <= clock.sequence }
+        return context.contains(origin: version.origin, sequence: version.sequence)
     }
 
     private func isAcceptable(_ operation: RemoteOperation) -> Bool {
@@ -83,15 +90,6 @@ extension StoreCore {
         }
     }
 
-    /// The version of the key's removal: remembered, or done earlier in this batch.
-    private func removalVersion(_ operation: RemoteOperation, _ batch: Batch) -> Version? {
-        if batch.hasRemovals {
-            let removal = batch.changes.last { $0.key == operation.key && $0.namespace == operation.namespace }
-            if let removal, removal.current == nil { return removal.version }
-        }
-        return tombstones.find(operation.namespace, operation.key)?.version
-    }
-
     /// Ends an entry, unless it is an expiry of a lease that this node counts and that has not run out: then the entry
     /// is written anew, so that no clock but the home's can expire it.
     private mutating func end(
@@ -104,6 +102,7 @@ extension StoreCore {
             rewrite(entry, over: operation.version.hlc, &batch, now: now)
         } else {
             remove(entry, version: operation.version, in: index, &batch)
+            if let change = batch.changes.last { bury(change, now: now) }
         }
     }
 
@@ -127,6 +126,7 @@ extension StoreCore {
         batch.changes.append(
             Change(
                 kind: .write, previous: previous, current: current, contentChanged: true, version: operation.version))
+        if let change = batch.changes.last { bury(change, now: now) }
     }
 
     /// The meaning of a remote value. When its id belongs to another key here, the greater version keeps it and the

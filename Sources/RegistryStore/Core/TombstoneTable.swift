@@ -56,6 +56,8 @@ struct TombstoneTable: ~Copyable {
     }
 
     var count: Int { tree.count }
+    /// Places in the queues, superseded ones included: at most twice `count` and some.
+    var queued: Int { leased.count + permanent.count }
 
     func find(_ namespace: Namespace, _ key: [UInt8]) -> Tombstone? {
         tree.find(TombstoneOrder.probe(namespace, key))
@@ -138,7 +140,7 @@ struct TombstoneTable: ~Copyable {
 
     /// Drops superseded tombstones from the queues once they are the greater part: amortised O(log n) per write.
     private mutating func sweepWhenStale() {
-        guard leased.count + permanent.count > 2 * tree.count + 1024 else { return }
+        guard queued > 2 * tree.count + 1024 else { return }
         Self.sweep(&leased, in: tree)
         Self.sweep(&permanent, in: tree)
     }
