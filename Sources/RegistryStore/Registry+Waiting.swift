@@ -2,7 +2,8 @@ import Synchronization
 
 /// Tasks that wait for a revision, bounded by `RegistryLimits.maxWaiters`.
 struct ChangeWaiters {
-    typealias Continuation = CheckedContinuation<Int64, Never>
+    /// Resumed with the revision, or with nil when there is no room.
+    typealias Continuation = CheckedContinuation<Int64?, Never>
 
     private var waiting: [UInt64: Waiter] = [:]
 
@@ -38,15 +39,12 @@ extension Registry {
     /// lost. Throws `limitExceeded` (`waiters`) when too many wait.
     package func waitForChange(after: Int64) async throws(RegistryError) -> Int64 {
         let id = Self.nextWaiter.wrappingAdd(1, ordering: .relaxed).newValue
-        let isFull = state.withLock { $0.waiters.count >= limits.maxWaiters }
-        if isFull {
-            throw .limitExceeded(limit: "waiters", value: limits.maxWaiters + 1, bound: limits.maxWaiters)
-        }
-        return await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let early = state.withLock { state -> Int64? in
+        let revision = await withTaskCancellationHandler {
+            await withCheckedContinuation { (continuation: ChangeWaiters.Continuation) in
+                let early = state.withLock { state -> Int64?? in
                     // A cancellation before this point found no waiter to wake, so it is looked at here.
-                    if state.core.revision > after || Task.isCancelled { return state.core.revision }
+                    if state.core.revision > after || Task.isCancelled { return .some(state.core.revision) }
+                    if state.waiters.count >= limits.maxWaiters { return .some(nil) }
                     state.waiters.add(id, after: after, continuation)
                     return nil
                 }
@@ -56,6 +54,10 @@ extension Registry {
             let (waiter, revision) = state.withLock { ($0.waiters.remove(id), $0.core.revision) }
             waiter?.resume(returning: revision)
         }
+        guard let revision else {
+            throw .limitExceeded(limit: "waiters", value: limits.maxWaiters + 1, bound: limits.maxWaiters)
+        }
+        return revision
     }
 
     private static let nextWaiter = Atomic<UInt64>(0)

@@ -79,6 +79,9 @@ package final class Registry: Sendable {
         return outcome.receipt
     }
 
+    /// The operations of other processes that `merge` has taken over.
+    package func context() -> CausalContext { state.withLock { $0.core.context } }
+
     /// Ends the leases that have run out. Called every 50 to 100 ms; does at most `limits.expiriesPerCall` at once.
     /// Gives what was removed, nil when nothing was; each lease has a revision of its own.
     @discardableResult

@@ -44,7 +44,7 @@ package struct JSONReader {
         switch peek() {
         case UInt8(ascii: "{"):
             var members: [(String, JSONValue)] = []
-            try readMembers(depth: depth) { (name, reader) throws(JSONError) in
+            try readMembers(depth: depth) { (name, _, reader) throws(JSONError) in
                 members.append((name, try reader.readValue(depth: depth + 1)))
             }
             return .object(members)
@@ -67,11 +67,12 @@ package struct JSONReader {
     package mutating func readObject(
         _ body: (String, inout JSONReader) throws(JSONError) -> Void
     ) throws(JSONError) {
-        try readMembers(depth: 0, body)
+        try readMembers(depth: 0) { (name, _, reader) throws(JSONError) in try body(name, &reader) }
     }
 
+    /// As `readObject`; `body` also gets the place of the name as it is written, with its quotes.
     private mutating func readMembers(
-        depth: Int, _ body: (String, inout JSONReader) throws(JSONError) -> Void
+        depth: Int, _ body: (String, Range<Int>, inout JSONReader) throws(JSONError) -> Void
     ) throws(JSONError) {
         skipBlanks()
         guard depth < Self.depthMax else { throw fail("at most \(Self.depthMax) levels") }
@@ -81,10 +82,12 @@ package struct JSONReader {
         repeat {
             skipBlanks()
             guard current == UInt8(ascii: "\"") else { throw fail("a member's name") }
+            let start = offset
             let name = try readString()
+            let place = start..<offset
             skipBlanks()
             guard take(UInt8(ascii: ":")) else { throw fail("':'") }
-            try body(name, &self)
+            try body(name, place, &self)
             skipBlanks()
         } while take(UInt8(ascii: ","))
         guard take(UInt8(ascii: "}")) else { throw fail("',' or '}'") }
@@ -224,7 +227,14 @@ package struct JSONReader {
         switch peek() {
         case UInt8(ascii: "{"):
             text.raw("{")
-            try copyMembers(depth: depth, into: &text)
+            var isFirst = true
+            try readMembers(depth: depth) { (_, place, reader) throws(JSONError) in
+                if !isFirst { text.raw(",") }
+                isFirst = false
+                for byte in reader.bytes[place] { text.inString(byte) }
+                text.raw(":")
+                try reader.copyValue(depth: depth + 1, into: &text)
+            }
             text.raw("}")
         case UInt8(ascii: "["):
             text.raw("[")
@@ -240,26 +250,5 @@ package struct JSONReader {
             _ = try readValue(depth: depth)
             for byte in bytes[start..<offset] { text.inString(byte) }
         }
-    }
-
-    /// As `readMembers`, which would give the names decoded.
-    private mutating func copyMembers(depth: Int, into text: inout JSONWriter) throws(JSONError) {
-        guard depth < Self.depthMax else { throw fail("at most \(Self.depthMax) levels") }
-        guard take(UInt8(ascii: "{")) else { throw fail("an object") }
-        skipBlanks()
-        if take(UInt8(ascii: "}")) { return }
-        repeat {
-            skipBlanks()
-            let start = offset
-            _ = try readString()
-            for byte in bytes[start..<offset] { text.inString(byte) }
-            skipBlanks()
-            guard take(UInt8(ascii: ":")) else { throw fail("':'") }
-            text.raw(":")
-            try copyValue(depth: depth + 1, into: &text)
-            skipBlanks()
-            if current == UInt8(ascii: ",") { text.raw(",") }
-        } while take(UInt8(ascii: ","))
-        guard take(UInt8(ascii: "}")) else { throw fail("',' or '}'") }
     }
 }

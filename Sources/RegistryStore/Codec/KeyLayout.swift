@@ -69,14 +69,14 @@ package struct KeyLayout: Sendable {
         }
     }
 
-    /// The text of a path part; `%` that starts no escape stands for itself, broken UTF-8 becomes U+FFFD.
+    /// The text of a path part; `%` that starts no escape and `%00` stand for themselves, broken UTF-8 becomes U+FFFD.
     package static func decode(_ part: some Sequence<UInt8>) -> String {
         let bytes = Array(part)
         var result: [UInt8] = []
         var index = 0
         while index < bytes.count {
             if bytes[index] == UInt8(ascii: "%"), index + 2 < bytes.count, let high = hexValue(bytes[index + 1]),
-                let low = hexValue(bytes[index + 2])
+                let low = hexValue(bytes[index + 2]), high | low != 0
             {
                 result.append(high << 4 | low)
                 index += 3
@@ -132,11 +132,11 @@ package struct KeyLayout: Sendable {
 
     /// The names that INTERFACE gives a key below the domain: its last three labels are tag, service and id; deeper
     /// ones are further tags, outermost last; two have no tag; one is service and id alike. Nil when `isServiceKey` is
-    /// false or a part is empty.
+    /// false, or when a part is empty or holds a zero octet.
     package func identity(ofKey key: [UInt8]) -> (service: String, id: String, tags: [String])? {
         guard isServiceKey(key) else { return nil }
         let parts = key[domainBytes.count...].split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-        guard parts.allSatisfy({ !$0.isEmpty }), let last = parts.last else { return nil }
+        guard parts.allSatisfy({ !$0.isEmpty && !$0.contains(0) }), let last = parts.last else { return nil }
         let id = Self.decode(last)
         guard parts.count > 1 else { return (id, id, []) }
         return (Self.decode(parts[parts.count - 2]), id, parts.dropLast(2).reversed().map { Self.decode($0) })

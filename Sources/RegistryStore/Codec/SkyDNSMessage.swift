@@ -149,7 +149,7 @@ private struct InstanceFields {
     }
 
     func attributes(of registration: Registration) -> InstanceAttributes? {
-        guard !isBroken, let service = texts[.service], !service.isEmpty else { return nil }
+        guard !isBroken, let service = texts[.service], !service.isEmpty, !service.utf8.contains(0) else { return nil }
         return InstanceAttributes(
             service: service, id: texts[.id] ?? "", tags: tags, status: texts[.status] ?? "UP",
             endpointType: texts[.type] ?? "tcp",

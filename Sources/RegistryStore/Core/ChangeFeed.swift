@@ -36,6 +36,8 @@ struct ChangeFeed {
     init(limits: RegistryLimits) {
         eventsMax = max(0, limits.feedEvents)
         bytesMax = max(0, limits.feedBytes)
+        // Untouched memory costs nothing, and the ring never has to be copied.
+        events.reserveCapacity(eventsMax)
     }
 
     var count: Int { events.count }
@@ -49,10 +51,18 @@ struct ChangeFeed {
             let event = Event(
                 revision: batch.revision, previous: change.previous, current: change.current, removal: removal,
                 contentChanged: change.contentChanged)
+            // Room is made first, so that the ring never grows beyond its bound.
+            drop(until: eventsMax - 1, bytesMax - Self.cost(event))
             events.append(event)
             bytes += Self.cost(event)
         }
-        while events.count > eventsMax || bytes > bytesMax, let oldest = events.first {
+        // A batch that is longer than the feed has lost its start; what is left of it is no whole.
+        if let first = events.first, first.revision <= compactedRevision { compact(through: first.revision) }
+        drop(until: eventsMax, bytesMax)
+    }
+
+    private mutating func drop(until count: Int, _ size: Int) {
+        while events.count > count || bytes > size, let oldest = events.first {
             compact(through: oldest.revision)
         }
     }

@@ -3,9 +3,8 @@ import DequeModule
 /// What hangs on a lease.
 enum LeaseOwner {
     case nobody
-    /// The one entry of a lease of its own.
     case one(Entry)
-    /// All keys of a lease that was granted (etcd v3).
+    /// Two keys or more, which only a granted lease (etcd v3) can have.
     case many(LeaseKeys)
 
     /// The entries in the order of their keys.
@@ -18,11 +17,9 @@ enum LeaseOwner {
     }
 }
 
-/// The entries of a granted lease.
+/// The entries of a granted lease that has had more than one.
 final class LeaseKeys {
     private var tree = OrderedTree<LeaseKeyOrder>()
-
-    var count: Int { tree.count }
 
     var all: [Entry] {
         var result: [Entry] = []
@@ -35,7 +32,7 @@ final class LeaseKeys {
     }
 
     func insert(_ entry: Entry) { tree.insert(entry) }
-    func remove(_ entry: Entry) { tree.remove(LeaseKeyOrder.Probe(entry: entry)) }
+    func remove(_ entry: Entry) { tree.remove(LeaseKeyOrder.sortBytes(of: entry).joined) }
 }
 
 /// The numbers of one lease, taken out to be put back when a batch fails.
@@ -47,26 +44,29 @@ struct LeaseRecord {
     let home: UInt16
 }
 
-/// All leases as columns indexed by slot: 40 bytes and a deadline per lease, no object for those with one key.
+/// All leases as columns indexed by slot: 50 bytes and a deadline per lease, no object for those with one key.
 ///
 /// The id of a lease of one entry holds its slot, so that it needs no index: bit 62, 38 bits of a counter that starts
 /// at a random place, 24 bits of slot. Granted leases, whose ids clients may choose, are found through a dictionary.
 struct LeaseTable {
     let deadlines: LeaseDeadlines
     /// 0 marks a free slot.
-    private var ids: [Int64] = []
-    private var lengths: [Int64] = []
-    private var renewals: [Int64] = []
-    private var owners: [LeaseOwner] = []
-    private var homes: [UInt16] = []
+    private var ids = Column<Int64>()
+    private var lengths = Column<Int64>()
+    private var renewals = Column<Int64>()
+    private var owners = Column<LeaseOwner>()
+    /// The number of the node that counts the lease; the top bit marks a granted one.
+    private var homes = Column<UInt16>()
     private var wheel = LeaseWheel()
     private var free = Deque<UInt32>()
+    /// Leases whose id does not tell the slot: granted ones and those of other nodes.
     private var granted: [Int64: UInt32] = [:]
     /// Names of nodes that count leases; the first is this node's.
     private var homeNames: [String]
     private var nextSerial: UInt64
     private let slotsMax: Int
 
+    private static let sharedMark = UInt16(1) << 15
     private static let ownMark = Int64(1) << 62
     private static let serialMask = (UInt64(1) << 38) - 1
 
@@ -96,14 +96,12 @@ struct LeaseTable {
     func length(_ slot: UInt32) -> Int64 { lengths[Int(slot)] }
     func isSuspended(_ slot: UInt32) -> Bool { isHome(slot) && deadlines.deadline(slot) == .max }
     /// Whether this node counts the lease.
-    func isHome(_ slot: UInt32) -> Bool { homes[Int(slot)] == 0 }
-    func homeName(_ slot: UInt32) -> String { homeNames[Int(homes[Int(slot)])] }
+    func isHome(_ slot: UInt32) -> Bool { home(slot) == 0 }
+    func homeName(_ slot: UInt32) -> String { homeNames[Int(home(slot))] }
+    private func home(_ slot: UInt32) -> UInt16 { homes[Int(slot)] & ~Self.sharedMark }
 
     /// Whether the lease was granted by itself and may own many keys.
-    func isShared(_ slot: UInt32) -> Bool {
-        if case .many = owners[Int(slot)] { return true }
-        return false
-    }
+    func isShared(_ slot: UInt32) -> Bool { homes[Int(slot)] & Self.sharedMark != 0 }
 
     func info(_ slot: UInt32, now: Int64) -> LeaseInfo {
         let deadline = deadlines.deadline(slot)
@@ -117,14 +115,14 @@ struct LeaseTable {
 
     /// Ids in ascending order; only granted ones when `sharedOnly`. O(n log n).
     func allIDs(sharedOnly: Bool) -> [LeaseID] {
-        let ids = sharedOnly ? Array(granted.keys) : self.ids.filter { $0 != 0 }
-        return ids.sorted().map { LeaseID($0) }
+        let found = ids.indices.filter { ids[$0] != 0 && (!sharedOnly || isShared(UInt32($0))) }.map { ids[$0] }
+        return found.sorted().map { LeaseID($0) }
     }
 
     /// The earliest deadline counted here. O(slots); for the simulator, which jumps from event to event.
     func nextDeadline() -> Int64? {
         var earliest: Int64?
-        for slot in ids.indices where ids[slot] != 0 && homes[slot] == 0 {
+        for slot in ids.indices where ids[slot] != 0 && isHome(UInt32(slot)) {
             let deadline = deadlines.deadline(UInt32(slot))
             if deadline != .max, deadline < earliest ?? .max { earliest = deadline }
         }
@@ -134,7 +132,7 @@ struct LeaseTable {
     func record(_ slot: UInt32) -> LeaseRecord {
         LeaseRecord(
             slot: slot, length: lengths[Int(slot)], renewedAt: renewals[Int(slot)],
-            deadline: deadlines.deadline(slot), home: homes[Int(slot)])
+            deadline: deadlines.deadline(slot), home: home(slot))
     }
 
     // MARK: Writing
@@ -167,8 +165,8 @@ struct LeaseTable {
         let chosen = id?.rawValue ?? freshID(slot: slot)
         ids[index] = chosen
         lengths[index] = length
-        homes[index] = home
-        owners[index] = shared ? .many(LeaseKeys()) : .nobody
+        homes[index] = home | (shared ? Self.sharedMark : 0)
+        owners[index] = .nobody
         if shared || id != nil { granted[chosen] = slot }
         return slot
     }
@@ -189,7 +187,7 @@ struct LeaseTable {
         let index = Int(slot)
         lengths[index] = length
         renewals[index] = now.unix
-        if homes[index] != 0 {
+        if !isHome(slot) {
             deadlines.set(slot, -length - 1)
             wheel.cancel(slot)
         } else if suspended {
@@ -208,12 +206,14 @@ struct LeaseTable {
     }
 
     /// Makes `home` the node that counts this lease, which the caller then starts.
-    mutating func setHome(_ slot: UInt32, _ home: UInt16) { homes[Int(slot)] = home }
+    mutating func setHome(_ slot: UInt32, _ home: UInt16) {
+        homes[Int(slot)] = home | (homes[Int(slot)] & Self.sharedMark)
+    }
 
-    /// The number of a node's name; 0 is this node. At most 65,535 names are told apart, the rest share the last.
+    /// The number of a node's name; 0 is this node. At most 32,767 names are told apart, the rest share the last.
     mutating func homeIndex(_ name: String) -> UInt16 {
         if let index = homeNames.firstIndex(where: { ByteOrder.same($0, name) }) { return UInt16(index) }
-        guard homeNames.count < Int(UInt16.max) else { return UInt16.max - 1 }
+        guard homeNames.count < Int(Self.sharedMark) else { return Self.sharedMark - 1 }
         homeNames.append(name)
         return UInt16(homeNames.count - 1)
     }
@@ -223,7 +223,7 @@ struct LeaseTable {
         let index = Int(record.slot)
         lengths[index] = record.length
         renewals[index] = record.renewedAt
-        homes[index] = record.home
+        setHome(record.slot, record.home)
         deadlines.set(record.slot, record.deadline)
         if record.deadline == .max || record.deadline < 0 {
             wheel.cancel(record.slot)
@@ -232,13 +232,18 @@ struct LeaseTable {
         }
     }
 
-    /// Hangs an entry on its lease, in the place of its predecessor.
+    /// Hangs an entry on its lease, in the place of its predecessor of the same key.
     mutating func attach(_ entry: Entry) {
         guard entry.lease != nil else { return }
-        if case .many(let keys) = owners[Int(entry.deadlineSlot)] {
+        let index = Int(entry.deadlineSlot)
+        switch owners[index] {
+        case .many(let keys): keys.insert(entry)
+        case .one(let other) where isShared(entry.deadlineSlot) && !Self.haveSameKey(other, entry):
+            let keys = LeaseKeys()
+            keys.insert(other)
             keys.insert(entry)
-        } else {
-            owners[Int(entry.deadlineSlot)] = .one(entry)
+            owners[index] = .many(keys)
+        case .one, .nobody: owners[index] = .one(entry)
         }
     }
 
@@ -247,9 +252,13 @@ struct LeaseTable {
         guard entry.lease != nil else { return }
         switch owners[Int(entry.deadlineSlot)] {
         case .many(let keys): keys.remove(entry)
-        case .one(let owner): if owner === entry { owners[Int(entry.deadlineSlot)] = .nobody }
-        case .nobody: break
+        case .one(let owner) where Self.haveSameKey(owner, entry): owners[Int(entry.deadlineSlot)] = .nobody
+        case .one, .nobody: break
         }
+    }
+
+    private static func haveSameKey(_ a: Entry, _ b: Entry) -> Bool {
+        a === b || (a.key == b.key && a.namespace == b.namespace)
     }
 
     /// The slots of leases that have run out here, in the order of their deadlines, at most `limit`. The caller ends

@@ -12,10 +12,10 @@ struct LeaseWheel {
     private static let bucketCount = 4096
 
     private var heads = [UInt32](repeating: LeaseWheel.none, count: LeaseWheel.bucketCount)
-    private var next: [UInt32] = []
-    private var previous: [UInt32] = []
+    private var next = Column<UInt32>()
+    private var previous = Column<UInt32>()
     /// The tick whose bucket holds the slot, or `unlinked`.
-    private var ticks: [Int64] = []
+    private var ticks = Column<Int64>()
     /// The first tick whose bucket may hold slots that are due; `unlinked` until the first slot comes.
     private var currentTick = LeaseWheel.unlinked
 

@@ -49,7 +49,7 @@ extension StoreCore {
     /// given up: it would delete what another client wrote.
     private func holder(ofID id: String, besides key: [UInt8], in index: NamespaceIndex) throws(RegistryError) -> Entry?
     {
-        guard let holder = index.byID.find(id), holder.key != key else { return nil }
+        guard let holder = index.find(id: id), holder.key != key else { return nil }
         guard holder.derivedIdentity == nil else {
             throw .invalid(field: "id", value: String(id.prefix(64)), expected: "an id that no etcd key has")
         }
@@ -97,7 +97,7 @@ extension StoreCore {
     }
 
     private func isFree(_ id: String, for key: [UInt8], in index: NamespaceIndex) -> Bool {
-        (index.byID.find(id)?.key ?? key) == key
+        (index.find(id: id)?.key ?? key) == key
     }
 
     /// 16 digits of the key's SHA-256; all 64 when somebody registered an instance under the short form on purpose.

@@ -6,7 +6,7 @@ extension StoreCore {
     mutating func renew(
         _ namespace: Namespace, id: String, now: Moment
     ) throws(RegistryError) -> Outcome? {
-        guard let entry = namespaces[namespace]?.byID.find(id) else {
+        guard let entry = namespaces[namespace]?.find(id: id) else {
             throw .notFound(key: Array(id.utf8.prefix(limits.maxKeyBytes)))
         }
         guard entry.lease != nil else { return nil }

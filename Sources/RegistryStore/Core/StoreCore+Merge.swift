@@ -40,11 +40,13 @@ extension StoreCore {
     /// older, or malformed (no value in a write, over a limit) change nothing.
     mutating func merge(_ operations: [RemoteOperation], now: Moment) -> Outcome {
         var batch = beginBatch()
-        for operation in operations where isAcceptable(operation) {
+        batch.hasTombstones = true
+        for operation in operations where isAcceptable(operation) && !isKnown(operation.version) {
             clock.observe(operation.version.hlc, unix: now.unix)
+            context.insert(origin: operation.version.origin, sequence: operation.version.sequence)
             let index = space(operation.namespace)
             let current = index.byKey.find(operation.key)
-            let known = current?.version ?? removalVersion(operation, batch)
+            let known = current?.version ?? tombstones.find(operation.namespace, operation.key)?.version
             if MergeRule.wins(operation.version, over: known) {
                 if let value = operation.value {
                     write(operation, value, over: current, in: index, &batch, now: now)
@@ -62,11 +64,16 @@ extension StoreCore {
         return commit(batch, now: now)
     }
 
+    private func isKnown(_ version: Version) -> Bool {
+        if version.origin == clock.origin { return version.sequence <= clock.sequence }
+        return context.contains(origin: version.origin, sequence: version.sequence)
+    }
+
     private func isAcceptable(_ operation: RemoteOperation) -> Bool {
         guard (operation.value != nil) == (operation.version.kind == .write), !operation.key.isEmpty else {
             return false
         }
-        guard operation.key.count <= limits.maxKeyBytes,
+        guard operation.key.count <= limits.maxKeyBytes, !operation.namespace.name.utf8.contains(0),
             operation.namespace.name.utf8.count <= limits.maxNamespaceBytes
         else { return false }
         if let lease = operation.lease {
@@ -77,18 +84,10 @@ extension StoreCore {
         switch operation.value {
         case .bytes(let bytes): return bytes.count <= limits.maxValueBytes
         case .registration(let registration):
-            return registration.instance != nil && registration.textBytes <= limits.maxRegistrationBytes
+            guard let instance = registration.instance, !instance.service.utf8.contains(0) else { return false }
+            return registration.textBytes <= limits.maxRegistrationBytes
         case nil: return true
         }
-    }
-
-    /// The version of the key's removal: remembered, or done earlier in this batch.
-    private func removalVersion(_ operation: RemoteOperation, _ batch: Batch) -> Version? {
-        if batch.hasRemovals {
-            let removal = batch.changes.last { $0.key == operation.key && $0.namespace == operation.namespace }
-            if let removal, removal.current == nil { return removal.version }
-        }
-        return tombstones.find(operation.namespace, operation.key)?.version
     }
 
     /// Ends an entry, unless it is an expiry of a lease that this node counts and that has not run out: then the entry
@@ -103,6 +102,7 @@ extension StoreCore {
             rewrite(entry, over: operation.version.hlc, &batch, now: now)
         } else {
             remove(entry, version: operation.version, in: index, &batch)
+            if let change = batch.changes.last { bury(change, now: now) }
         }
     }
 
@@ -126,6 +126,7 @@ extension StoreCore {
         batch.changes.append(
             Change(
                 kind: .write, previous: previous, current: current, contentChanged: true, version: operation.version))
+        if let change = batch.changes.last { bury(change, now: now) }
     }
 
     /// The meaning of a remote value. When its id belongs to another key here, the greater version keeps it and the
@@ -144,7 +145,7 @@ extension StoreCore {
             }
             claimed = id
         }
-        if let claimed, let holder = index.byID.find(claimed), holder.key != operation.key, holder.instance != nil,
+        if let claimed, let holder = index.find(id: claimed), holder.key != operation.key, holder.instance != nil,
             holder.derivedIdentity == nil, holder.version < operation.version
         {
             demote(holder, in: index, &batch)

@@ -32,7 +32,7 @@ extension StoreCore {
 
     func entry(_ namespace: Namespace, key: [UInt8]) -> Entry? { namespaces[namespace]?.byKey.find(key) }
 
-    func entry(_ namespace: Namespace, id: String) -> Entry? { namespaces[namespace]?.byID.find(id) }
+    func entry(_ namespace: Namespace, id: String) -> Entry? { namespaces[namespace]?.find(id: id) }
 
     /// Everything as one batch of writes at the present revision, ordered by namespace and key.
     func snapshot() -> ChangeBatch {

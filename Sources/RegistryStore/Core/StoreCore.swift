@@ -11,6 +11,8 @@ struct StoreCore: ~Copyable {
     var feed: ChangeFeed
     var skipped: SkippedValues
     var clock: HybridClock
+    /// Operations of other processes that have been taken over.
+    var context: CausalContext
     /// Batches that changed something since the start.
     private(set) var revision: Int64 = 0
     private(set) var entryCount = 0
@@ -37,6 +39,7 @@ struct StoreCore: ~Copyable {
         feed = ChangeFeed(limits: limits)
         skipped = SkippedValues(limits: limits)
         clock = HybridClock(origin: origin)
+        context = CausalContext(limits: limits)
     }
 
     /// What has happened in a batch so far, and what takes it back.
@@ -54,6 +57,8 @@ struct StoreCore: ~Copyable {
         var renewals = 0
         /// A removal in this batch: a later put of the key must be newer than it.
         var hasRemovals = false
+        /// Tombstones were kept as the changes came, as a batch can that is never taken back.
+        var hasTombstones = false
     }
 
     /// What a call did, for the owner to pass on.
@@ -75,16 +80,14 @@ struct StoreCore: ~Copyable {
         }
         var notices: [SkippedValue] = []
         for (index, change) in batch.changes.enumerated() {
-            if let current = change.current {
+            if change.current != nil {
                 counters.puts += 1
-                if change.previous == nil { tombstones.supersede(current.namespace, current.key) }
-            } else if let previous = change.previous {
-                if change.kind == .expiry { counters.expirations += 1 } else { counters.deletes += 1 }
-                tombstones.insert(
-                    Tombstone(
-                        namespace: previous.namespace, key: previous.key, version: change.version,
-                        removedAt: now.monotonic, wasLeased: previous.lease != nil))
+            } else if change.kind == .expiry {
+                counters.expirations += 1
+            } else {
+                counters.deletes += 1
             }
+            if !batch.hasTombstones { bury(change, now: now) }
             if change.contentChanged { skipped.remove(change.namespace, change.key) }
             if let notice = batch.skipped[index] {
                 skipped.add(notice)
@@ -96,6 +99,18 @@ struct StoreCore: ~Copyable {
         feed.append(result)
         return Outcome(
             receipt: Receipt(revision: revision, changes: batch.changes), batch: result, skipped: notices)
+    }
+
+    /// Makes the tombstone of a removal, or forgets that of a key that is there again.
+    mutating func bury(_ change: Change, now: Moment) {
+        if let current = change.current {
+            if change.previous == nil { tombstones.supersede(current.namespace, current.key) }
+        } else if let previous = change.previous {
+            tombstones.insert(
+                Tombstone(
+                    namespace: previous.namespace, key: previous.key, version: change.version,
+                    removedAt: now.monotonic, wasLeased: previous.lease != nil))
+        }
     }
 
     /// Takes everything in the batch back.

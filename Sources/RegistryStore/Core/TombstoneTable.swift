@@ -24,19 +24,10 @@ package final class Tombstone: Sendable {
 
 /// Tombstones by namespace and key.
 enum TombstoneOrder: TreeOrder {
-    struct Probe {
-        let namespace: Namespace
-        let key: [UInt8]
-    }
+    static func sortBytes(of element: Tombstone) -> SortBytes { SortBytes(element.namespace.name, then: element.key) }
 
-    static func compare(_ probe: Probe, _ element: Tombstone) -> Int {
-        let order = ByteOrder.compare(probe.namespace.name, element.namespace.name)
-        return order != 0 ? order : ByteOrder.compare(probe.key, element.key)
-    }
-
-    static func compare(_ a: Tombstone, _ b: Tombstone) -> Int {
-        let order = ByteOrder.compare(a.namespace.name, b.namespace.name)
-        return order != 0 ? order : ByteOrder.compare(a.key, b.key)
+    static func probe(_ namespace: Namespace, _ key: [UInt8]) -> [UInt8] {
+        SortBytes(namespace.name, then: key).joined
     }
 }
 
@@ -65,9 +56,11 @@ struct TombstoneTable: ~Copyable {
     }
 
     var count: Int { tree.count }
+    /// Places in the queues, superseded ones included: at most twice `count` and some.
+    var queued: Int { leased.count + permanent.count }
 
     func find(_ namespace: Namespace, _ key: [UInt8]) -> Tombstone? {
-        tree.find(TombstoneOrder.Probe(namespace: namespace, key: key))
+        tree.find(TombstoneOrder.probe(namespace, key))
     }
 
     /// All tombstones in key order. O(n); for a full sync and for tests.
@@ -95,7 +88,7 @@ struct TombstoneTable: ~Copyable {
 
     /// Forgets the tombstone of a key that was written again; a newer version stands for it now.
     mutating func supersede(_ namespace: Namespace, _ key: [UInt8]) {
-        guard !tree.isEmpty, let removed = tree.remove(TombstoneOrder.Probe(namespace: namespace, key: key)) else {
+        guard !tree.isEmpty, let removed = tree.remove(TombstoneOrder.probe(namespace, key)) else {
             return
         }
         bytes -= removed.cost
@@ -116,7 +109,7 @@ struct TombstoneTable: ~Copyable {
     }
 
     private static func isCurrent(_ tombstone: Tombstone, in tree: borrowing OrderedTree<TombstoneOrder>) -> Bool {
-        tree.find(TombstoneOrder.Probe(namespace: tombstone.namespace, key: tombstone.key)) === tombstone
+        tree.find(TombstoneOrder.probe(tombstone.namespace, tombstone.key)) === tombstone
     }
 
     private static func front(
@@ -137,7 +130,7 @@ struct TombstoneTable: ~Copyable {
     }
 
     private mutating func forget(_ tombstone: Tombstone) {
-        tree.remove(TombstoneOrder.Probe(namespace: tombstone.namespace, key: tombstone.key))
+        tree.remove(TombstoneOrder.probe(tombstone.namespace, tombstone.key))
         bytes -= tombstone.cost
         let origin = tombstone.version.origin
         let floor = floors[origin] ?? 0
@@ -147,7 +140,7 @@ struct TombstoneTable: ~Copyable {
 
     /// Drops superseded tombstones from the queues once they are the greater part: amortised O(log n) per write.
     private mutating func sweepWhenStale() {
-        guard leased.count + permanent.count > 2 * tree.count + 1024 else { return }
+        guard queued > 2 * tree.count + 1024 else { return }
         Self.sweep(&leased, in: tree)
         Self.sweep(&permanent, in: tree)
     }

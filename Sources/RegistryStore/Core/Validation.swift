@@ -6,6 +6,7 @@ enum Validation {
         guard !key.isEmpty else { throw .invalid(field: "key", value: "", expected: "at least one byte") }
         try bound("key_bytes", key.count, limits.maxKeyBytes)
         try bound("namespace_bytes", namespace.name.utf8.count, limits.maxNamespaceBytes)
+        try checkNoZero("namespace", namespace.name)
     }
 
     static func check(_ registration: Registration, limits: RegistryLimits) throws(RegistryError) {
@@ -14,6 +15,7 @@ enum Validation {
         }
         guard !instance.service.isEmpty else { throw .invalid(field: "service", value: "", expected: "a name") }
         guard !instance.id.isEmpty else { throw .invalid(field: "id", value: "", expected: "an id") }
+        try checkNoZero("service", instance.service)
         try bound("tags", instance.tags.count, limits.maxTags)
         try bound("registration_bytes", registration.textBytes, limits.maxRegistrationBytes)
     }
@@ -31,6 +33,13 @@ enum Validation {
             throw .invalid(field: "lease", value: "\(leaseMilliseconds)", expected: "0 milliseconds or more")
         }
         try bound("lease_milliseconds", Int(leaseMilliseconds), Int(limits.maxLeaseMilliseconds))
+    }
+
+    /// Zero octets part the fields of index keys, so names may not hold one.
+    private static func checkNoZero(_ field: String, _ text: String) throws(RegistryError) {
+        guard !text.utf8.contains(0) else {
+            throw .invalid(field: field, value: "\\0", expected: "a name without zero octets")
+        }
     }
 
     static func bound(_ limit: String, _ value: Int, _ bound: Int) throws(RegistryError) {
@@ -60,7 +69,7 @@ extension InstanceAttributes {
 extension Entry {
     /// Estimated memory of the entry with its places in the indexes: for budgets, not exact.
     var cost: Int {
-        var count = 480 + key.count + (storedValue?.count ?? 0)
+        var count = 600 + key.count + (storedValue?.count ?? 0)
         if case .service(let registration) = content { count += registration.textBytes }
         return count
     }

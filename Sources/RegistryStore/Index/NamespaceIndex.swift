@@ -36,19 +36,22 @@ final class NamespaceIndex {
     }
 
     private func unlist(_ entry: Entry) {
-        guard let id = entry.indexedID, let service = entry.indexedService else { return }
-        byID.remove(id)
+        guard let id = entry.indexedID else { return }
+        byID.remove(IDOrder.probe(id))
         if neighboursOfService(of: entry) == 1 { serviceCount -= 1 }
-        byService.remove(ServiceOrder.Probe(service: service, key: .key(entry.key)))
+        byService.remove(ServiceOrder.sortBytes(of: entry).joined)
     }
 
     /// 1 when `entry`, which is listed, is the only one of its service, else 2.
     private func neighboursOfService(of entry: Entry) -> Int {
         guard let service = entry.indexedService else { return 0 }
-        let first = byService.first(atOrAfter: ServiceOrder.Probe(service: service, key: .start))
-        let last = byService.last(before: ServiceOrder.Probe(service: service, key: .end))
+        let first = byService.first(atOrAfter: ServiceOrder.start(service))
+        let last = byService.last(before: ServiceOrder.end(service))
         return first === last ? 1 : 2
     }
+
+    /// The entry that is shown under this id.
+    func find(id: String) -> Entry? { byID.find(IDOrder.probe(id)) }
 
     /// The entries of one service in key order, or of all in the order of services.
     func instances(of service: String?) -> [Entry] {
@@ -61,7 +64,7 @@ final class NamespaceIndex {
             }
             return result
         }
-        byService.forEach(from: ServiceOrder.Probe(service: service, key: .start)) { entry in
+        byService.forEach(from: ServiceOrder.start(service)) { entry in
             guard ByteOrder.same(entry.indexedService ?? "", service) else { return false }
             result.append(entry)
             return true
@@ -73,17 +76,17 @@ final class NamespaceIndex {
     func serviceNames() -> [String] {
         var result: [String] = []
         result.reserveCapacity(serviceCount)
-        var next = byService.first(atOrAfter: ServiceOrder.Probe(service: "", key: .start))
+        var next = byService.first(atOrAfter: [])
         while let service = next?.indexedService {
             result.append(service)
-            next = byService.first(atOrAfter: ServiceOrder.Probe(service: service, key: .end))
+            next = byService.first(atOrAfter: ServiceOrder.end(service))
         }
         return result
     }
 
     /// An entry listed next to where an instance of `service` would be, whose texts a new entry may share.
     func listedNeighbour(ofService service: String) -> Entry? {
-        let probe = ServiceOrder.Probe(service: service, key: .end)
+        let probe = ServiceOrder.end(service)
         return byService.last(before: probe) ?? byService.first(atOrAfter: probe)
     }
 }

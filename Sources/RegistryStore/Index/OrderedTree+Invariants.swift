@@ -7,22 +7,24 @@ extension OrderedTree {
 
     private func check(_ node: TreeNode<Order>, depth: Int, leafDepth: inout Int?) -> String? {
         let isRoot = depth == 0
-        if !isRoot, node.elements.count < TreeNode<Order>.countMin {
-            return "node with \(node.elements.count) elements"
+        let count = node.elements.count
+        if count > TreeNode<Order>.countMax || (!isRoot && count < TreeNode<Order>.countMin) {
+            return "a node has \(count) elements"
         }
-        if node.elements.count > TreeNode<Order>.countMax { return "node with \(node.elements.count) elements" }
-        for index in node.elements.indices.dropFirst()
-        where Order.compare(node.elements[index - 1], node.elements[index]) >= 0 {
-            return "elements out of order"
+        let bytes = node.elements.map { Order.sortBytes(of: $0).joined }
+        for index in bytes.indices.dropFirst() where ByteOrder.compare(bytes[index - 1], bytes[index]) >= 0 {
+            return "elements are out of order"
         }
+        if !bytes.allSatisfy({ $0.starts(with: node.prefix) }) { return "an element lacks the prefix" }
+        if node.digests != bytes.map({ ByteOrder.digest($0, at: node.prefix.count) }) { return "a digest is wrong" }
         if node.isLeaf {
-            if let leafDepth, leafDepth != depth { return "leaves at depths \(leafDepth) and \(depth)" }
+            if let leafDepth, leafDepth != depth { return "leaves are at depths \(leafDepth) and \(depth)" }
             leafDepth = depth
-            return node.total == node.elements.count ? nil : "total of a leaf is wrong"
+            return node.total == count ? nil : "the total of a leaf is wrong"
         }
-        if isRoot, node.children.count < 2 { return "inner root with \(node.children.count) children" }
-        if node.children.count != node.elements.count { return "children and elements differ in number" }
-        if node.total != node.children.reduce(0, { $0 + $1.total }) { return "total of an inner node is wrong" }
+        if isRoot, node.children.count < 2 { return "the inner root has \(node.children.count) children" }
+        if node.children.count != count { return "children and elements differ in number" }
+        if node.total != node.children.reduce(0, { $0 + $1.total }) { return "the total of an inner node is wrong" }
         for (element, child) in zip(node.elements, node.children) {
             if child.elements.first !== element { return "an inner element is not the smallest of its child" }
             if let problem = check(child, depth: depth + 1, leafDepth: &leafDepth) { return problem }

@@ -18,8 +18,9 @@ package final class Entry: Sendable {
     package let lease: LeaseID?
     /// Where the lease's deadline is read without a lock; `LeaseDeadlines.none` when there is no lease.
     package let deadlineSlot: UInt32
-    /// Replicated version; equal puts keep it.
-    package let version: Version
+    private let hlc: UInt64
+    private let origin: UInt64
+    private let sequence: UInt64
     /// Node-local revision of the first put since the key was last absent (etcd's create_revision).
     package let createRevision: Int64
     /// Node-local revision of the last put (etcd's mod_revision).
@@ -28,8 +29,6 @@ package final class Entry: Sendable {
     package let putCount: Int64
     /// Unix milliseconds of the registration (last put that was not a renewal).
     package let registeredAt: Int64
-    /// The registration's `instance`, kept beside it so that the indexes need not unpack `content`.
-    package let instance: InstanceAttributes?
     /// How the HTTP dialects show an entry that does not say it by itself: a plain SkyDNS value, or an instance whose
     /// id belongs to another key. Derived from the key; nil for all others.
     package let derivedIdentity: InstanceIdentity?
@@ -45,18 +44,28 @@ package final class Entry: Sendable {
         self.storedValue = storedValue
         self.lease = lease
         self.deadlineSlot = deadlineSlot
-        self.version = version
+        hlc = version.hlc
+        origin = version.origin
+        sequence = version.sequence
         self.createRevision = createRevision
         self.modRevision = modRevision
         self.putCount = putCount
         self.registeredAt = registeredAt
-        if case .service(let registration) = content { instance = registration.instance } else { instance = nil }
         self.derivedIdentity = derivedIdentity
     }
+
+    /// Replicated version; equal puts keep it. Its kind is always a write.
+    package var version: Version { Version(hlc: hlc, kind: .write, origin: origin, sequence: sequence) }
 
     /// The registration when this entry is a service.
     package var registration: Registration? {
         if case .service(let registration) = content { return registration }
+        return nil
+    }
+
+    /// The registration's attributes when it has any.
+    package var instance: InstanceAttributes? {
+        if case .service(let registration) = content { return registration.instance }
         return nil
     }
 
