@@ -118,7 +118,11 @@ let package = Package(
             ]),
         .testTarget(
             name: "RegdnsTests",
-            dependencies: ["regdns", "RegdnsTestKit", .product(name: "Logging", package: "swift-log")]),
+            dependencies: [
+                "regdns", "RegdnsTestKit",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ]),
         .testTarget(name: "TidyTests"),
     ]
 )

@@ -1,4 +1,5 @@
 import Foundation
+import NIOHTTP1
 import Synchronization
 import Testing
 
@@ -168,6 +169,11 @@ struct RunningServer: Sendable {
 
     var http: String { "http://" + (addresses["http"] ?? "") }
     var dns: String { addresses["dns"] ?? "" }
+
+    /// The status of a GET.
+    func get(_ path: String) async throws -> Int {
+        try await HTTPClient(server: try ServerURL(http), token: nil).send(.GET, path).status
+    }
 
     /// Runs a client verb against it.
     func run(_ arguments: String...) async throws -> RegdnsProcess.Ended {

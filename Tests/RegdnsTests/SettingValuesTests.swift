@@ -118,7 +118,7 @@ struct SettingValuesTests {
         #expect(settings.logFormat == .logstash)
         #expect(settings.namespaceCapacity == 5)
         #expect(settings.dns.map(\.description) == ["127.0.0.1:53"])
-        #expect(settings.domain.description == "cluster.local.")
+        #expect("\(settings.domain)" == "cluster.local.")
         #expect(settings.pathPrefix == "dns")
         #expect(settings.ndots == 2)
         guard case .servers(let servers) = settings.forward else {
