@@ -10,7 +10,7 @@ rm -f "$report"
 mkdir -p .build
 options=(--configuration "${CONFIGURATION:-debug}")
 if [ "${CONFIGURATION:-debug}" = release ]; then options+=(-Xswiftc -enable-testing); fi
-timeout --kill-after=30 "$seconds" swift test "${options[@]}" --disable-xctest --xunit-output "$report" "$@" \
+timeout --kill-after=30 "$seconds" swift test "${options[@]}" --disable-xctest --no-parallel --xunit-output "$report" "$@" \
     >"$log" 2>&1
 status=$?
 # Failures with the lines that explain them, and every skipped test with its reason.

@@ -8,7 +8,7 @@ struct TidyTests {
     /// What each module may import: the arrows of ARCHITECTURE.md. The door modules never import each other.
     static let allowedImports: [String: Set<String>] = [
         "DNSWire": [],
-        "RegistryStore": ["DNSWire", "DequeModule", "OrderedCollections", "Synchronization"],
+        "RegistryStore": ["DNSWire", "DequeModule", "Glibc", "OrderedCollections", "Synchronization"],
         "DNSServer": [
             "CDatagram", "DNSWire", "RegistryStore", "Glibc", "Logging", "NIOConcurrencyHelpers", "NIOCore",
             "NIOPosix", "ServiceLifecycle", "Synchronization",
@@ -73,7 +73,25 @@ struct TidyTests {
     // MARK: Unsafe code
 
     /// The only files that may hold unsafe code. Each says in a `SAFETY:` line why it is sound.
-    static let unsafeFiles: Set<String> = []
+    static let unsafeFiles: Set<String> = [
+        "Sources/DNSServer/Answer/AnswerEngine+Cold.swift",
+        "Sources/DNSServer/Answer/AnswerEngine+Writing.swift",
+        "Sources/DNSServer/Answer/AnswerEngine.swift",
+        "Sources/DNSServer/Transport/DeferredAnswers.swift",
+        "Sources/DNSServer/Transport/EngineBox.swift",
+        "Sources/DNSServer/Transport/Syscalls.swift",
+        "Sources/DNSServer/Transport/TCPConnection.swift",
+        "Sources/DNSServer/Transport/UDPWorker.swift",
+        "Sources/DNSServer/View/Epochs.swift",
+        "Sources/DNSServer/View/NameTable.swift",
+        "Sources/DNSServer/View/RawBlock.swift",
+        "Sources/DNSServer/View/ZoneTable.swift",
+        "Sources/DNSWire/Message/RawSpan+UnsafeLoads.swift",
+        "Sources/RegistryStore/Core/LeaseDeadlines.swift",
+        "Sources/RegistryStore/Index/ByteOrder.swift",
+        "Sources/RegistryStore/RegistryClock+System.swift",
+        "Sources/regdns/Serve/ProcessLimits.swift",
+    ]
 
     @Test("Unsafe code lives in its listed files", arguments: SourceTree.sources)
     func unsafeCode(file: SourceTree.File) {
