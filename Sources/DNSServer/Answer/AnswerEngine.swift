@@ -4,7 +4,7 @@ import RegistryStore
 
 /// Question bytes in, answer bytes out: the hot path of one thread.
 ///
-/// SAFETY, the invariants of this file: the query has `length` octets and 64 readable octets of slack behind them; the
+/// SAFETY: the invariants of this file: the query has `length` octets and 64 readable octets of slack behind them; the
 /// output has `capacity` octets, at least 64 more than any `limit` the caller gives. Published answers are read only
 /// between `enter` and `leave`. Every length used for copying is checked against the room computed from `limit`.
 @safe

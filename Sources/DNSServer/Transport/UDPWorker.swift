@@ -5,7 +5,7 @@ import Synchronization
 
 /// One thread with one socket: batches of datagrams in, batches of answers out.
 ///
-/// SAFETY, the invariants of this file: `run` is the only user of the engine and of the socket's batch; the object
+/// SAFETY: the invariants of this file: `run` is the only user of the engine and of the socket's batch; the object
 /// outlives
 /// its thread, which holds a strong reference until it ends.
 @safe

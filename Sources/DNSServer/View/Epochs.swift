@@ -2,7 +2,7 @@ import Synchronization
 
 /// Epoch-based reclamation for the published view.
 ///
-/// SAFETY, the invariants of this file:
+/// SAFETY: the invariants of this file:
 /// - A reader announces the current epoch in its own slot before its first load of a published pointer and clears the
 ///   slot after its last use; it keeps no pointer in between.
 /// - The writer (one at a time, under the view's lock) unlinks a block before it retires it; the retired block carries

@@ -2,7 +2,7 @@ import Glibc
 
 /// An address of malloc'ed memory with typed, unaligned access at byte offsets.
 ///
-/// SAFETY, the invariants of this file: a `RawBlock` is made by `allocate`, or from an address that `allocate` made and
+/// SAFETY: the invariants of this file: a `RawBlock` is made by `allocate`, or from an address that `allocate` made and
 /// that the epochs keep alive (see `Epochs`). Offsets come from the layouts `NameNode` and `AnswerBlock`, which compute
 /// them from lengths they stored themselves; nothing from the network is used as an offset.
 @safe
