@@ -151,7 +151,10 @@ struct SettingValuesTests {
                 ["lease-default": ["0s"]],
                 "regdns: --lease-default: a lease of 0s ends at once; write a longer one, like 30s"
             ),
-            (["domain": ["a..b"]], "regdns: --domain: 'a..b' is not a domain name: empty label at octet 2; write a name like skydns.local"),
+            (
+                ["domain": ["a..b"]],
+                "regdns: --domain: 'a..b' is not a domain name: empty label at octet 2; write a name like skydns.local"
+            ),
             (
                 ["http": ["0.0.0.0:80"]],
                 "regdns: --http 0.0.0.0:80: others could change registrations there, "
