@@ -54,15 +54,20 @@ class Tools:
         return self.checked(server, self._finish("dnsload", process, seconds + 30))
 
     def stop_dns(self, server: Server, process: subprocess.Popen) -> dict:
+        """Ends questions that went on beside something else; losses are for the caller to judge."""
         process.terminate()
-        return self.checked(server, self._finish("dnsload", process, 30))
+        return self.right(server, self._finish("dnsload", process, 30))
 
     @staticmethod
-    def checked(server: Server, burst: dict) -> dict:
+    def right(server: Server, burst: dict) -> dict:
         server.check()
         wrong = {key: burst[key] for key in ("bad_rcode", "bad_count", "bad_question", "unknown") if burst[key]}
         if wrong:
             raise BenchError(f"{server.kind} gave wrong answers: {wrong} beside {burst['ok']} right ones")
+        return burst
+
+    def checked(self, server: Server, burst: dict) -> dict:
+        self.right(server, burst)
         if burst["answered"] == 0:
             raise BenchError(f"{server.kind} gave no answer")
         if burst["lost"] > burst["answered"] / 1000 + 1:

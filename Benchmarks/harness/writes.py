@@ -60,7 +60,7 @@ def burst(context: Context, server: Server, files, each: int, questions) -> dict
             result[what] = (after - before) / 1000 / each
         if process:
             asked = context.tools.stop_dns(server, process)
-            result["queries"] = asked["answered"]
+            result |= {"answered": asked["answered"], "lost": asked["lost"], "p99_us": asked["p99_us"]}
     result["both"] = result["add"] + result["remove"]
     return result
 
@@ -84,6 +84,11 @@ def write_tables(context: Context, costs, small: int, large: int, each: int) -> 
             if form == "alone" and what == "both":
                 context.report.bar(
                     f"a write's CPU time at {large:,} instances in one service over that at {small:,}", ratio, 2.0)
+    asked = {size: [sum(measured[key] for measured in costs["asked"][size]) for key in ("answered", "lost")]
+             for size in (small, large)}
     context.report.table(
         f"CPU time of a write over HTTP, us ({each:,} registrations, then {each:,} deregistrations)",
         ["", "write", f"at {small:,}", f"at {large:,}", "ratio"], rows)
+    context.report.paragraph("Queries meanwhile: " + "; ".join(
+        f"at {size:,} {answered:,} answered, {lost:,} without an answer for a second"
+        for size, (answered, lost) in asked.items()) + ".")

@@ -41,12 +41,12 @@ package struct EtcdHTTPHandler: Sendable {
     /// - Parameters:
     ///   - request: method, fields and the target as sent (origin or absolute form) in `path`.
     ///   - body: the whole body; empty when there is none.
-    /// - Returns: the head with `Content-Length`, and the body, which for `HEAD` is empty while the length is not.
+    /// - Returns: the head with `Content-Length`, and the body, which the listener leaves out when it answers `HEAD`.
     package func respond(to request: HTTPRequest, body: [UInt8]) async -> (HTTPResponse, [UInt8]) {
         let method = request.method.rawValue
         let answer = answer(to: request, method: method, body: body)
         metrics.count { $0.count(method: method, status: answer.status) }
-        return answer.response(toHead: method == "HEAD")
+        return answer.response
     }
 
     private func answer(to request: HTTPRequest, method: String, body: [UInt8]) -> EtcdAnswer {
@@ -100,8 +100,8 @@ struct EtcdAnswer {
     /// False for what Go's server answers before etcd sees the request: no CORS fields.
     var isEtcds = true
 
-    /// - Parameter toHead: leaves the body out and keeps its length.
-    func response(toHead: Bool) -> (HTTPResponse, [UInt8]) {
+    /// The head with the fields that all answers have, and the body.
+    var response: (HTTPResponse, [UInt8]) {
         var response = HTTPResponse(status: HTTPResponse.Status(code: status))
         response.headerFields.reserveCapacity(6 + fields.count)
         if isEtcds {
@@ -112,7 +112,7 @@ struct EtcdAnswer {
         if let contentType { response.headerFields[.contentType] = contentType.rawValue }
         for (name, value) in fields { response.headerFields[name] = value }
         response.headerFields[.contentLength] = String(body.count)
-        return (response, toHead ? [] : body)
+        return (response, body)
     }
 
     static let notFound = plain(404, "404 page not found")

@@ -1,5 +1,6 @@
 import DNSWire
 import NIOCore
+import NIOPosix
 import RegdnsTestKit
 import Testing
 
@@ -121,22 +122,25 @@ import Testing
         }
     }
 
-    @Test func everyServerGetsItsShareOfTheTime() async throws {
-        try await ScriptedUpstream.run { _ in
-            []
-        } _: { silent in
-            try await ScriptedUpstream.run {
-                [$0.message.address()]
-            } _: { good in
-                // Two tries of the full time would leave nothing for the third server.
-                let servers = [silent.address, silent.address, good.address]
-                let forwarder = forwarder(to: servers) {
-                    $0.queryTimeout = .milliseconds(1500)
-                    $0.totalTimeout = .milliseconds(2000)
-                }
-                try await forwarder.expectAddress(ClientQuery("a.example.org"))
-            }
+    /// The defaults, with servers that are all silent: milliseconds of each try.
+    @Test(arguments: [
+        (1, [2000, 2000]), (2, [1500, 1500, 1500]), (3, [1125, 1125, 1125, 1125]), (8, Array(repeating: 500, count: 9)),
+    ])
+    func everyServerGetsItsShareOfTheTime(_ servers: Int, _ expected: [Int64]) async throws {
+        let defaults = ForwarderConfiguration(upstreams: [])
+        let group = MultiThreadedEventLoopGroup.singleton
+        let round = UpstreamRound(
+            request: try ClientQuery("a.example.org").request, isStub: false, servers: [], bounds: .init(),
+            queryTimeout: defaults.queryTimeout, totalTimeout: defaults.totalTimeout,
+            exchange: UpstreamExchange(group: group) {}, random: .system)
+        var left = TimeAmount(defaults.totalTimeout)
+        for (place, milliseconds) in expected.enumerated() {
+            let share = round.share(of: left, triesLeft: servers + 1 - place)
+            #expect(share == .milliseconds(milliseconds))
+            left = left - share
         }
+        #expect(left >= .zero)
+        #expect(defaults.totalTimeout < .seconds(5), "stub resolvers wait so long")
     }
 
     @Test func silentServerComesLastForAWhile() async throws {

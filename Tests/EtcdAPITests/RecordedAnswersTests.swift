@@ -61,7 +61,8 @@ struct RecordedAnswersTests {
                 request.method, fill(request.target, base), body: Array(fill(body, base)),
                 fields: request.headers ?? [:])
             #expect(answer.status == expected.status, "\(line)")
-            #expect(mark(answer.text) == fill(expected.body, base), "\(line)")
+            // The listener leaves out the body of an answer to HEAD.
+            if request.method != "HEAD" { #expect(mark(answer.text) == fill(expected.body, base), "\(line)") }
             for (name, value) in expected.headers { check(answer, name, fill(value, base), line) }
             #expect(Set(answer.fields.keys) == Set(expected.headers.keys).union(["content-length"]), "\(line)")
         }

@@ -72,6 +72,16 @@ struct ListenerTests {
         }
     }
 
+    @Test func longAnswersAreBounded() async throws {
+        var limits = HTTPLimits()
+        limits.answerBytes = 299_999
+        try await withServer(limits: limits) { server in
+            let text = try await RawClient.exchange(port: server.port, [Self.get("/long", "Connection: close\r\n")])
+            #expect(text.hasPrefix("HTTP/1.1 503"))
+            #expect(server.counters.total(.answerRefused) == 1)
+        }
+    }
+
     @Test func oldClientsAreNotKept() async throws {
         try await withServer { server in
             let closed = try await RawClient.exchange(port: server.port, ["GET /open HTTP/1.0\r\n\r\n"])
@@ -204,6 +214,24 @@ struct ListenerTests {
                 port: server.port, ["POST /echo/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n"])
             #expect(body.hasPrefix("HTTP/1.1 408"))
             #expect(server.counters.total(.bodyTimeout) == 1)
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func clientsThatDoNotReadAreCut() async throws {
+        var limits = HTTPLimits()
+        limits.writeTimeout = .milliseconds(30)
+        // More than the kernel's buffers take.
+        let huge = Operation("Huge", access: .open) { _ in
+            HTTPAnswer(status: .ok, body: .bytes([UInt8](repeating: 0, count: 32 << 20)))
+        }
+        try await withServer(limits: limits, add: { $0.add(.get, "/huge", huge) }) { server in
+            let client = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                .channelOption(.autoRead, value: false)
+                .connect(host: "127.0.0.1", port: server.port).get()
+            try await client.writeAndFlush(ByteBuffer(string: Self.get("/huge")))
+            while server.counters.total(.writeTimeout) == 0 { await Task.yield() }
+            try? await client.close()
         }
     }
 

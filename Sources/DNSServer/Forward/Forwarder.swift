@@ -1,7 +1,7 @@
 package import DNSWire
 package import NIOCore
 package import RegistryStore
-private import Synchronization
+import Synchronization
 
 /// Has names that are not ours answered by other servers, and keeps what they said.
 ///

@@ -48,10 +48,9 @@ struct UpstreamRound {
         let end = NIODeadline.now() + TimeAmount(totalTimeout)
         while !queue.isEmpty, NIODeadline.now() < end {
             let place = queue.removeFirst()
-            let triesLeft = Int64(queue.count + (hasSpareTry ? 2 : 1))
-            let share = min(TimeAmount(queryTimeout), .nanoseconds((end - .now()).nanoseconds / triesLeft))
+            let triesLeft = queue.count + (hasSpareTry ? 2 : 1)
             report.tries += 1
-            switch await ask(place, until: .now() + share, report: &report) {
+            switch await ask(place, until: .now() + share(of: end - .now(), triesLeft: triesLeft), report: &report) {
             case .answer(let answer):
                 report.result = .answer(answer, .seconds(0))
                 return report
@@ -75,6 +74,11 @@ struct UpstreamRound {
             report.result = .failed(.servFail, .networkError)
         }
         return report
+    }
+
+    /// How long the next try may take, so that all that are left get their turn.
+    func share(of left: TimeAmount, triesLeft: Int) -> TimeAmount {
+        min(TimeAmount(queryTimeout), .nanoseconds(left.nanoseconds / Int64(max(1, triesLeft))))
     }
 
     /// Asks one server, over TCP or without EDNS as well when its answer calls for that.

@@ -19,9 +19,9 @@ package struct EtcdServerConfiguration: Sendable {
     package var connectionsMax = 4096
     /// Bytes of request bodies and unsent answers over all connections; a request that would pass it is answered 503.
     package var heldBytesMax = 268_435_456
-    /// Bytes of one field of a request head, and of all of them.
-    package var headerFieldBytesMax = 81_920
-    package var headerBytesMax = 262_144
+    /// Bytes of one field of a request head (or of its target), and of all of them; more is answered 431.
+    package var headerFieldBytesMax = 32_768
+    package var headerBytesMax = 65_536
     /// For a connection to show which protocol it speaks (contract section 1).
     package var undecidedDeadline: Duration = .seconds(5)
     /// From the first byte of a request to its last.

@@ -12,7 +12,7 @@ final class HTTP1Connection: ChannelInboundHandler {
 
     private enum State {
         case idle
-        case receiving(HTTPRequestHead, body: [UInt8])
+        case receiving(HTTPRequestHead)
         case answering(HTTPRequestHead)
         /// The last answer is on its way or out.
         case finished
@@ -26,6 +26,8 @@ final class HTTP1Connection: ChannelInboundHandler {
     private let metrics: EtcdMetrics
     private let submit: @Sendable (EtcdJob) -> Void
     private var state = State.idle
+    /// What has come of the body. Not part of the state: taken out of an enumeration it would be copied at every append.
+    private var body: [UInt8] = []
     private var heldHere = 0
     private var inputClosed = false
 
@@ -46,18 +48,15 @@ final class HTTP1Connection: ChannelInboundHandler {
         switch (unwrapInboundIn(data), state) {
         case (.head(let head), .idle):
             receive(head, context: context)
-        case (.body(let bytes), .receiving(let head, var body)):
-            // The array is moved out of the state and back, so that appending does not copy it.
-            state = .finished
+        case (.body(let bytes), .receiving):
             guard body.count + bytes.readableBytes <= EtcdHTTPHandler.bodyBytesMax else {
                 return refuseBody(context: context)
             }
-            guard held.reserve(bytes.readableBytes) else { return refuseMemory(head, context: context) }
+            guard held.reserve(bytes.readableBytes) else { return refuseMemory(context: context) }
             heldHere += bytes.readableBytes
             body.append(contentsOf: bytes.readableBytesView)
-            state = .receiving(head, body: body)
-        case (.end, .receiving(let head, let body)):
-            dispatch(head, body: body, context: context)
+        case (.end, .receiving(let head)):
+            dispatch(head, context: context)
         default:
             // Parts of a request that was answered before its end.
             break
@@ -74,12 +73,10 @@ final class HTTP1Connection: ChannelInboundHandler {
         if expectations.contains(where: { $0.lowercased() != "100-continue" }) {
             return refuse(417, "417 Expectation Failed", context: context)
         }
-        let length = head.headers.first(name: "Content-Length").flatMap { Int($0) } ?? 0
-        guard length <= EtcdHTTPHandler.bodyBytesMax else {
-            state = .finished
-            return refuseBody(context: context)
-        }
-        state = .receiving(head, body: [])
+        // What no UInt64 holds is a length, too, and too large.
+        let length = head.headers.first(name: "Content-Length").map { UInt64($0) ?? .max } ?? 0
+        guard length <= EtcdHTTPHandler.bodyBytesMax else { return refuseBody(context: context) }
+        state = .receiving(head)
         if !expectations.isEmpty && head.version != .http1_0 {
             context.writeAndFlush(
                 wrapOutboundOut(.head(HTTPResponseHead(version: head.version, status: .continue))), promise: nil)
@@ -88,8 +85,10 @@ final class HTTP1Connection: ChannelInboundHandler {
 
     // MARK: Answers
 
-    private func dispatch(_ head: HTTPRequestHead, body: [UInt8], context: ChannelHandlerContext) {
+    private func dispatch(_ head: HTTPRequestHead, context: ChannelHandlerContext) {
         state = .answering(head)
+        let body = body
+        self.body = []
         connectionGuard.enter(.answering)
         guard let request = HTTPRequest(head) else {
             return refuse(400, "400 Bad Request", context: context)
@@ -107,7 +106,9 @@ final class HTTP1Connection: ChannelInboundHandler {
 
     private func answered(_ response: HTTPResponse, body: [UInt8], context: ChannelHandlerContext) {
         guard case .answering(let head) = state, context.channel.isActive else { return }
-        guard held.reserve(body.count) else { return refuseMemory(head, context: context) }
+        // A HEAD gets the length and no more.
+        let body = head.method == .HEAD ? [] : body
+        guard held.reserve(body.count) else { return refuseMemory(context: context) }
         heldHere += body.count
         let keepAlive = head.isKeepAlive && !inputClosed
         state = keepAlive ? .answering(head) : .finished
@@ -174,7 +175,7 @@ final class HTTP1Connection: ChannelInboundHandler {
         refuse(EtcdAnswer(status: error.httpStatus, contentType: .json, body: error.json), context: context)
     }
 
-    private func refuseMemory(_ head: HTTPRequestHead, context: ChannelHandlerContext) {
+    private func refuseMemory(context: ChannelHandlerContext) {
         metrics.count { $0.memoryOverLimit += 1 }
         let error = V2Error(.overloaded, cause: "memory for requests and answers in flight is used up")
         var answer = EtcdAnswer(status: error.httpStatus, contentType: .json, body: error.json)
@@ -184,7 +185,8 @@ final class HTTP1Connection: ChannelInboundHandler {
 
     private func refuse(_ answer: EtcdAnswer, context: ChannelHandlerContext) {
         state = .finished
-        let (response, body) = answer.response(toHead: false)
+        body = []
+        let (response, body) = answer.response
         send(response, body: body, version: .http1_1, keepAlive: false, context: context)
     }
 

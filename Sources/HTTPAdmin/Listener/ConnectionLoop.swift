@@ -148,7 +148,20 @@ struct ConnectionLoop {
 // MARK: Writing answers
 
 extension ConnectionLoop {
+    /// Writes an answer, or 503 in its place when the long answers that wait already fill their bound.
     private func write(_ answer: HTTPAnswer, to request: HTTPRequestHead, keepsAlive: Bool) async throws {
+        let bytes = answer.bytes.count
+        guard bytes > Self.sliceBytes else { return try await send(answer, to: request, keepsAlive: keepsAlive) }
+        guard channel.counters.openAnswer(bytes: bytes, bound: channel.limits.answerBytes) else {
+            channel.warnings.warn(logger, "answers", "HTTP answer of \(bytes) octets withheld: too many wait")
+            let refusal = refusal(APIError(.serviceUnavailable, "Too many long answers wait for their readers"))
+            return try await send(refusal, to: request, keepsAlive: keepsAlive)
+        }
+        defer { channel.counters.closeAnswer(bytes: bytes) }
+        try await send(answer, to: request, keepsAlive: keepsAlive)
+    }
+
+    private func send(_ answer: HTTPAnswer, to request: HTTPRequestHead, keepsAlive: Bool) async throws {
         let version: HTTPVersion = Self.speaksHTTP11(request) ? .http1_1 : .http1_0
         var headers = HTTPHeaders()
         for field in answer.headers { headers.add(name: field.name.rawName, value: field.value) }

@@ -11,19 +11,21 @@ package final class HTTPCounters: Sendable {
         /// Requests that were no HTTP.
         case malformed
         /// Heads above the header limits.
-        case headTooLarge
+        case headTooLarge = "head_too_large"
         /// Bodies above the body limit.
-        case bodyTooLarge
+        case bodyTooLarge = "body_too_large"
         /// Connections cut before a whole head came.
-        case headTimeout
+        case headTimeout = "head_timeout"
         /// Connections cut within a body.
-        case bodyTimeout
+        case bodyTimeout = "body_timeout"
         /// Kept connections closed for idleness.
-        case idleTimeout
+        case idleTimeout = "idle_timeout"
         /// Connections cut because the client did not read.
-        case writeTimeout
+        case writeTimeout = "write_timeout"
+        /// Long answers withheld because too many waited for their readers.
+        case answerRefused = "answer_refused"
         /// Event streams refused because the bound was reached.
-        case streamRefused
+        case streamRefused = "stream_refused"
     }
 
     private struct Key: Hashable {
@@ -36,6 +38,7 @@ package final class HTTPCounters: Sendable {
         var requests: [Key: Int] = [:]
         var openConnections = 0
         var openStreams = 0
+        var waitingAnswerBytes = 0
         var latencyBuckets = [Int](repeating: 0, count: HTTPCounters.latencyBounds.count)
         var latencyCount = 0
         var latencySeconds = 0.0
@@ -94,6 +97,20 @@ package final class HTTPCounters: Sendable {
 
     func closeStream() { state.withLock { $0.openStreams -= 1 } }
 
+    /// Takes room for a long answer until its reader has it; false, and counted, when that would pass `bound`.
+    func openAnswer(bytes: Int, bound: Int) -> Bool {
+        state.withLock { state in
+            guard state.waitingAnswerBytes + bytes <= bound else {
+                state.events[.answerRefused, default: 0] += 1
+                return false
+            }
+            state.waitingAnswerBytes += bytes
+            return true
+        }
+    }
+
+    func closeAnswer(bytes: Int) { state.withLock { $0.waitingAnswerBytes -= bytes } }
+
     /// Connections and event streams open now.
     package var open: (connections: Int, streams: Int) {
         state.withLock { ($0.openConnections, $0.openStreams) }
@@ -126,6 +143,9 @@ package final class HTTPCounters: Sendable {
                 samples: events),
             MetricFamily(
                 "regdns_http_connections", .gauge, help: "Open HTTP connections.", value: state.openConnections),
+            MetricFamily(
+                "regdns_http_waiting_answer_bytes", .gauge, help: "Long answers that wait for their readers.",
+                value: state.waitingAnswerBytes),
             MetricFamily(
                 "regdns_http_event_streams", .gauge, help: "Open event streams.", value: state.openStreams),
         ]

@@ -9,6 +9,9 @@ package struct HTTPLimits: Sendable {
     package var headerFields = 100
     /// Octets of a body; more is 413.
     package var bodyBytes = 1 << 20
+    /// Octets of long answers (above 64 KiB) that wait for their readers, of all connections together; one more is
+    /// answered 503 instead.
+    package var answerBytes = 256 << 20
     /// From the opening of a connection to its first whole head.
     package var headTimeout: Duration = .seconds(10)
     /// From a head to the end of its body.
