@@ -16,7 +16,8 @@ struct CivilTime: Equatable {
     /// 0 is Sunday.
     let weekday: Int
 
-    /// - Parameter unixMilliseconds: milliseconds since 1970; before that is shown as 1970, past the year 9999 as its end.
+    /// - Parameter unixMilliseconds: milliseconds since 1970; before that is shown as 1970, past the year 9999 as its
+    ///   end.
     init(unixMilliseconds: Int64) {
         let bounded = min(max(unixMilliseconds, 0), 253_402_300_799_999)
         let days = Int(bounded / 86_400_000)
@@ -39,7 +40,8 @@ struct CivilTime: Equatable {
 
     static var now: CivilTime { CivilTime(unixMilliseconds: RegistryClock.system.unixMilliseconds()) }
 
-    /// RFC 3339 with as many digits of the fraction as it needs, as Go's `time.Time` in JSON: `2026-01-02T03:04:05.06Z`.
+    /// RFC 3339 with as many digits of the fraction as it needs, as Go's `time.Time` in JSON:
+    /// `2026-01-02T03:04:05.06Z`.
     var rfc3339: String {
         var text = "\(year)-\(two(month))-\(two(day))T\(two(hour)):\(two(minute)):\(two(second))"
         if millisecond > 0 {

@@ -122,8 +122,8 @@ extension ViewState {
         return kept
     }
 
-    /// TTL of a registration's record without its lease: the value's, else the configured one; with a lease and no TTL of
-    /// its own the lease alone bounds it.
+    /// TTL of a registration's record without its lease: the value's, else the configured one; with a lease and no TTL
+    /// of its own the lease alone bounds it.
     func ttl(of member: Member) -> UInt32 {
         if member.registration.ttl > 0 { return min(member.registration.ttl, UInt32(Int32.max)) }
         return member.entry.deadlineSlot == LeaseDeadlines.none ? configuration.ttl : UInt32(Int32.max)

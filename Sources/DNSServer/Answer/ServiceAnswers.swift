@@ -8,7 +8,8 @@ extension ViewState {
         var answers: [PlainRecord] = []
         var authorities: [PlainRecord] = []
         var additionals: [PlainRecord] = []
-        /// Several answers get one TTL, capped by the configured one (SkyDNS); not zone data, nor chains it does not know.
+        /// Several answers get one TTL, capped by the configured one (SkyDNS); not zone data, nor chains it does not
+        /// know.
         var unifiesTTL = true
     }
 

@@ -12,7 +12,8 @@ extension ViewState {
         }
     }
 
-    /// TXT RDATA of a text, in strings of 255 octets; a trailing empty one is not written (SkyDNS writes it for multiples).
+    /// TXT RDATA of a text, in strings of 255 octets; a trailing empty one is not written (SkyDNS writes it for
+    /// multiples).
     static func characterStrings(_ text: [UInt8]) -> [UInt8] {
         var rdata: [UInt8] = []
         rdata.reserveCapacity(text.count + text.count / 255 + 1)

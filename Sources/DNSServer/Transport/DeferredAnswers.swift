@@ -107,7 +107,9 @@ final class DeferredAnswers: Sendable {
             }
             return bytes(await forwarder.forward(request, to: zone), query)
         }
-        guard allowed.contains(where: { $0.contains(query.client) }) else { return failure(.refused, .prohibited, query) }
+        guard allowed.contains(where: { $0.contains(query.client) }) else {
+            return failure(.refused, .prohibited, query)
+        }
         return bytes(await forwarder.forward(request), query)
     }
 

@@ -2,9 +2,9 @@ import DNSWire
 
 /// An engine as an object, for the threads and event loops that own one each, with an output buffer.
 ///
-/// SAFETY, the invariants of this file: used by its owner only, one call at a time; `Sendable` because it is handed over
-/// once, before its owner starts. Queries given as arrays get 64 octets of slack here; the scratch has 65,535 octets and
-/// 128 of slack.
+/// SAFETY, the invariants of this file: used by its owner only, one call at a time; `Sendable` because it is handed
+/// over once, before its owner starts. Queries given as arrays get 64 octets of slack here; the scratch has 65,535
+/// octets and 128 of slack.
 @safe
 final class EngineBox: @unchecked Sendable {
     private static let scratchSize = 65_535 + 128

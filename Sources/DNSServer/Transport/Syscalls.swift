@@ -12,9 +12,9 @@ package struct SystemCallError: Error, CustomStringConvertible, Sendable {
 
 /// A UDP socket of one thread, with its batch of buffers.
 ///
-/// SAFETY, the invariants of this file: `batch` lives as long as this object; slot numbers passed to it are below `count`;
-/// receive buffers are followed by 64 readable octets. One thread uses an object at a time, but for `send` and `close`,
-/// which the kernel serialises.
+/// SAFETY, the invariants of this file: `batch` lives as long as this object; slot numbers passed to it are below
+/// `count`; receive buffers are followed by 64 readable octets. One thread uses an object at a time, but for `send` and
+/// `close`, which the kernel serialises.
 @safe
 final class DatagramSocket: @unchecked Sendable {
     /// Datagrams taken and sent in one system call.

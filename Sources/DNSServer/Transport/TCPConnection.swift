@@ -101,6 +101,7 @@ final class TCPConnection: ChannelInboundHandler {
         let result = engine.answer(bytes, transport: .tcp)
         if result > 0 {
             answers.writeInteger(UInt16(truncatingIfNeeded: result))
+            // SAFETY: the bytes are copied before the closure returns.
             unsafe engine.withAnswer(result) { answer in _ = unsafe answers.writeBytes(answer) }
             return
         }
@@ -128,7 +129,8 @@ final class TCPConnection: ChannelInboundHandler {
         process(context)
     }
 
-    /// Stops reading while answers or deferred questions pile up, so that a client that never reads holds little memory.
+    /// Stops reading while answers or deferred questions pile up, so that a client that never reads holds little
+    /// memory.
     private func steerReading(_ context: ChannelHandlerContext) {
         let wanted = context.channel.isWritable && underWay < limits.deferred
         guard wanted != isReading else { return }

@@ -5,8 +5,8 @@ import Synchronization
 
 /// One thread with one socket: batches of datagrams in, batches of answers out.
 ///
-/// SAFETY, the invariants of this file: `run` is the only user of the engine and of the socket's batch; the object outlives
-/// its thread, which holds a strong reference until it ends.
+/// SAFETY, the invariants of this file: `run` is the only user of the engine and of the socket's batch; the object
+/// outlives its thread, which holds a strong reference until it ends.
 @safe
 final class UDPWorker: @unchecked Sendable {
     private let socket: DatagramSocket

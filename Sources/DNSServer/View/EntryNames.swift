@@ -19,7 +19,8 @@ struct EntryNames {
             for labels in [[own, service]] + instance.tags.map({ [own, service, KeyLayout.dnsLabel($0)] }) {
                 if let name = TreeName.make(labels: labels, under: domain), !names.contains(name) { names.append(name) }
             }
-            // The key of a registration of the dialects is the store's business; a key that an etcd door wrote has its name.
+            // The key of a registration of the dialects is the store's business; a key that an etcd door wrote has its
+            // name.
             if entry.storedValue == nil { return names }
         }
         if let labels = layout.ownerLabels(ofKey: entry.key), let name = TreeName.make(labels: labels),

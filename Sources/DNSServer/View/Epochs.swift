@@ -44,8 +44,8 @@ final class Epochs: @unchecked Sendable {
 
     @inline(__always)
     func enter(_ reader: Int) {
-        // SAFETY: reader came from `register`, so it is below readersMax. Sequentially consistent: the announcement must
-        // be visible before the first pointer is loaded.
+        // SAFETY: reader came from `register`, so it is below readersMax. Sequentially consistent: the announcement
+        // must be visible before the first pointer is loaded.
         unsafe slots[reader &* Self.stride].store(
             global.load(ordering: .sequentiallyConsistent), ordering: .sequentiallyConsistent)
     }

@@ -2,8 +2,8 @@ import Synchronization
 
 /// One owner name of the view: immutable name bytes, and the head of its answers, which the writer swaps.
 ///
-/// Layout: 0 answers (atomic address), 8 hash, 16 tree index (UInt32), 20 zone (Int16), 22 flags, 24 name length, 26 name,
-/// then at least 16 octets of slack for wide comparison.
+/// Layout: 0 answers (atomic address), 8 hash, 16 tree index (UInt32), 20 zone (Int16), 22 flags, 24 name length, 26
+/// name, then at least 16 octets of slack for wide comparison.
 @safe
 struct NameNode: Equatable {
     let block: RawBlock
@@ -58,7 +58,8 @@ struct NameNode: Equatable {
 
 /// A concurrent hash table from owner name (exact wire form) to `NameNode`: one writer, readers without locks.
 ///
-/// Open addressing with linear probing over atomic words: 0 empty, 1 removed, else 16 bits of hash and 48 bits of address.
+/// Open addressing with linear probing over atomic words: 0 empty, 1 removed, else 16 bits of hash and 48 bits of
+/// address.
 /// SAFETY: growing publishes a new slot array and retires the old one through the epochs; nodes are retired likewise.
 /// User-space addresses fit in 48 bits on the platforms regdns supports (x86-64 and AArch64 Linux without LVA hints).
 @safe

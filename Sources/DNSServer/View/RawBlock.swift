@@ -15,7 +15,8 @@ struct RawBlock: Equatable {
     /// Zeroed memory of at least `size` octets.
     static func allocate(_ size: Int) -> RawBlock {
         guard let memory = unsafe calloc(1, size) else {
-            // Without memory for an answer the process cannot go on; the kernel's overcommit makes this unreachable here.
+            // Without memory for an answer the process cannot go on; the kernel's overcommit makes this unreachable
+            // here.
             preconditionFailure("regdns: out of memory")
         }
         return RawBlock(address: UInt(bitPattern: memory))

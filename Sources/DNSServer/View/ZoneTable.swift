@@ -2,8 +2,8 @@ import DNSWire
 
 /// The SOA of one zone as it is written into negative answers, with the places to patch.
 ///
-/// Layout: 0 apex length UInt16, 2 body length UInt16, 4 offset of the serial (0: fixed), 6, 8 offsets of pointers to the
-/// apex inside MNAME and RNAME (0: none), 16 body: owner pointer, type, class, TTL, RDLENGTH, RDATA; slack behind.
+/// Layout: 0 apex length UInt16, 2 body length UInt16, 4 offset of the serial (0: fixed), 6, 8 offsets of pointers to
+/// the apex inside MNAME and RNAME (0: none), 16 body: owner pointer, type, class, TTL, RDLENGTH, RDATA; slack behind.
 @safe
 struct NegativeTemplate {
     let block: RawBlock

@@ -26,7 +26,8 @@ final class HTTP1Connection: ChannelInboundHandler {
     private let metrics: EtcdMetrics
     private let submit: @Sendable (EtcdJob) -> Void
     private var state = State.idle
-    /// What has come of the body. Not part of the state: taken out of an enumeration it would be copied at every append.
+    /// What has come of the body. Not part of the state: taken out of an enumeration it would be copied at every
+    /// append.
     private var body: [UInt8] = []
     private var heldHere = 0
     private var inputClosed = false

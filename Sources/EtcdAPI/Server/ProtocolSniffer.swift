@@ -18,7 +18,8 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler {
     private var isDecided = false
     private let configure: (Found, any Channel) throws -> Void
 
-    /// - Parameter configure: adds the handlers of a protocol at the end of the pipeline; called once, on the event loop.
+    /// - Parameter configure: adds the handlers of a protocol at the end of the pipeline; called once, on the event
+    ///   loop.
     init(configure: @escaping (Found, any Channel) throws -> Void) { self.configure = configure }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

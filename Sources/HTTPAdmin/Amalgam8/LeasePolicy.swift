@@ -1,4 +1,5 @@
-/// How long registrations of the HTTP dialects live without a heartbeat: `--lease-default`, `--lease-min`, `--lease-max`.
+/// How long registrations of the HTTP dialects live without a heartbeat: `--lease-default`, `--lease-min`,
+/// `--lease-max`.
 package struct LeasePolicy: Sendable {
     package let defaultMilliseconds: Int64
     package let minMilliseconds: Int64

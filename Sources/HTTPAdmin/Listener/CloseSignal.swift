@@ -40,8 +40,8 @@ final class CloseSignal: Sendable {
         }
     }
 
-    /// Runs work to its end, cancelling it when the signal is fired. Work that ignores cancellation is not cut short, so
-    /// a client that closed only its sending side still gets its answer.
+    /// Runs work to its end, cancelling it when the signal is fired. Work that ignores cancellation is not cut short,
+    /// so a client that closed only its sending side still gets its answer.
     func race<Value: Sendable>(
         _ work: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {

@@ -48,6 +48,7 @@ package enum HeaderText {
 }
 
 extension StringProtocol {
-    /// Whether two texts have the same octets. `==` would take canonically equivalent texts as equal, which Go does not.
+    /// Whether two texts have the same octets. `==` would take canonically equivalent texts as equal, which Go does
+    /// not.
     func isExactly(_ other: some StringProtocol) -> Bool { utf8.elementsEqual(other.utf8) }
 }

@@ -1,11 +1,13 @@
 /// Percent escapes and query strings, RFC 3986 and the form encoding of HTML.
 package enum URLText {
-    /// Decodes percent escapes of a path segment; nil when an escape is cut or not hexadecimal, or the result is not UTF-8.
+    /// Decodes percent escapes of a path segment; nil when an escape is cut or not hexadecimal, or the result is not
+    /// UTF-8.
     package static func decodePathSegment(_ text: Substring) -> String? {
         decode(text.utf8, plusIsSpace: false)
     }
 
-    /// Name and value pairs of a query in order, decoded; nil when one of them does not decode. Empty pairs are skipped.
+    /// Name and value pairs of a query in order, decoded; nil when one of them does not decode. Empty pairs are
+    /// skipped.
     package static func queryItems(_ query: String) -> [(name: String, value: String)]? {
         var items: [(name: String, value: String)] = []
         for pair in query.utf8.split(separator: UInt8(ascii: "&")) {

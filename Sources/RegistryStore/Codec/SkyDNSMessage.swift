@@ -12,7 +12,8 @@ package enum SkyDNSMessage {
         try SkyDNSValue(bytes).registration
     }
 
-    /// Writes a registration so that `decode` gives it back; SkyDNS's own fields first, in its order, defaults left out.
+    /// Writes a registration so that `decode` gives it back; SkyDNS's own fields first, in its order, defaults left
+    /// out.
     package static func encode(_ registration: Registration) -> [UInt8] {
         var object = JSONObjectWriter()
         object.text("host", registration.host.canonical.text)
