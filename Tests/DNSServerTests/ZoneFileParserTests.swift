@@ -132,7 +132,8 @@ import Testing
         ),
         (
             "$GENERATE 1-9 a$ A 192.0.2.$",
-            "1: control entry: \"$GENERATE\": expected $ORIGIN or $TTL; $GENERATE is not supported, write the records out"
+            "1: control entry: \"$GENERATE\": expected $ORIGIN or $TTL; "
+                + "$GENERATE is not supported, write the records out"
         ),
         ("$FOO", "1: control entry: \"$FOO\": expected $ORIGIN or $TTL"),
         ("$TTL x", "1: $TTL: \"x\": expected seconds up to 2147483647, or a time such as 1h30m"),

@@ -44,7 +44,8 @@ struct ClientTextTests {
     @Test("Events arrive whole whatever the pieces")
     func events() {
         let text =
-            ": hello\n\nid: 7\nevent: registered\ndata: {\"a\":\ndata: 1}\n\nid: 8\n\ndata\r\n\r\nevent: x\n\ndata:y\r\r"
+            ": hello\n\nid: 7\nevent: registered\ndata: {\"a\":\ndata: 1}\n\nid: 8\n\n"
+            + "data\r\n\r\nevent: x\n\ndata:y\r\r"
         let expected = [
             ServerSentEvent(id: "7", name: "registered", data: "{\"a\":\n1}"),
             ServerSentEvent(id: "8", name: "message", data: ""),

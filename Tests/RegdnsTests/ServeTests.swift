@@ -10,9 +10,11 @@ struct ServeTests {
     func startAndStop(signal: Int32) async throws {
         let server = try await RunningServer(["--node", "n1", "--domain", "Example.Test."])
         let line = try await server.process.line(beginning: "regdns ready ")
-        let pattern =
-            #/regdns ready dns=127\.0\.0\.1:[1-9]\d* http=127\.0\.0\.1:[1-9]\d* etcd=127\.0\.0\.1:[1-9]\d* gossip=off node=n1 domain=example\.test store=memory/#
-        #expect(line.wholeMatch(of: pattern) != nil, "\(line)")
+        let address = #/127\.0\.0\.1:[1-9]\d*/#
+        let shape = line.replacing(address, with: "ADDRESS")
+        let expected =
+            "regdns ready dns=ADDRESS http=ADDRESS etcd=ADDRESS gossip=off node=n1 domain=example.test store=memory"
+        #expect(shape == expected)
         server.process.signal(signal)
         let ended = try await server.process.end()
         #expect(ended.status == 0, "\(ended.errors)")
@@ -107,7 +109,7 @@ struct ServeTests {
         _ = try await server.run("delete", "web/one")
         #expect(try await watch.line(beginning: #"{"event":"deregistered""#).contains(#""id":"one""#))
         watch.signal(SIGINT)
-        #expect(try await watch.end().status != 2)
+        #expect(try await watch.end().status == 0)
     }
 
     @Test("add --keep holds the registration beyond its lease, makes it again, and takes it away at the end")
@@ -145,7 +147,15 @@ struct ServeTests {
     func reload() async throws {
         let folder = try TemporaryFolder()
         func zone(_ address: String) -> String {
-            "$ORIGIN example.test.\n$TTL 60\n@ IN SOA ns1 host 1 2 3 4 5\n@ IN NS ns1\nns1 IN A 192.0.2.1\nwww IN A \(address)\n"
+            """
+            $ORIGIN example.test.
+            $TTL 60
+            @   IN SOA ns1 host 1 2 3 4 5
+                IN NS  ns1
+            ns1 IN A   192.0.2.1
+            www IN A   \(address)
+
+            """
         }
         _ = try folder.write("example.zone", zone("192.0.2.7"))
         let server = try await RunningServer(["--zones", folder.path])

@@ -8,14 +8,15 @@ struct TidyTests {
     /// What each module may import: the arrows of ARCHITECTURE.md. The door modules never import each other.
     static let allowedImports: [String: Set<String>] = [
         "DNSWire": [],
-        "RegistryStore": ["DNSWire", "DequeModule", "Glibc", "OrderedCollections", "Synchronization"],
+        "RegistryStore": ["DNSWire", "DequeModule", "Glibc", "Synchronization"],
         "DNSServer": [
             "CDatagram", "DNSWire", "RegistryStore", "Glibc", "Logging", "NIOConcurrencyHelpers", "NIOCore",
             "NIOPosix", "ServiceLifecycle", "Synchronization",
         ],
         "HTTPAdmin": [
-            "RegistryStore", "Foundation", "FoundationEssentials", "HTTPTypes", "Hummingbird", "HummingbirdCore",
-            "Logging", "NIOCore", "NIOHTTP1", "NIOPosix", "ServiceLifecycle", "Synchronization",
+            "RegistryStore", "FoundationEssentials", "Glibc", "HTTPTypes", "Hummingbird", "HummingbirdCore", "Logging",
+            "NIOCore", "NIOHTTP1",
+            "NIOPosix", "ServiceLifecycle", "Synchronization",
         ],
         "EtcdAPI": [
             "RegistryStore", "HTTPTypes", "Logging", "NIOCore", "NIOHTTP1", "NIOPosix", "ServiceLifecycle",
@@ -46,7 +47,9 @@ struct TidyTests {
             .compactMap { index, line in
                 let words = line.split(separator: " ")
                 guard let place = words.firstIndex(of: "import"),
-                    words[..<place].allSatisfy({ $0.hasPrefix("@") || ["public", "package", "internal"].contains($0) })
+                    words[..<place].allSatisfy({
+                        $0.hasPrefix("@") || ["public", "package", "internal", "private"].contains($0)
+                    })
                 else { return nil }
                 let rest = words[(place + 1)...].drop { kinds.contains($0) }
                 return rest.first.flatMap { $0.split(separator: ".").first }.map { (index + 1, String($0)) }
@@ -72,7 +75,7 @@ struct TidyTests {
 
     // MARK: Unsafe code
 
-    /// The only files that may hold unsafe code. Each says in a `SAFETY:` line why it is sound.
+    /// The only files that may hold unsafe code. Each says by the word SAFETY why it is sound.
     static let unsafeFiles: Set<String> = [
         "Sources/DNSServer/Answer/AnswerEngine+Cold.swift",
         "Sources/DNSServer/Answer/AnswerEngine+Writing.swift",
@@ -101,7 +104,7 @@ struct TidyTests {
             words.contains { Self.hasWord($0, in: line) } || line.contains("Unsafe")
         }
         if Self.unsafeFiles.contains(file.path) {
-            #expect(file.text.contains("SAFETY:"), "\(file): says nowhere why its unsafe code is sound")
+            #expect(file.text.contains("SAFETY"), "\(file): says nowhere why its unsafe code is sound")
         } else {
             #expect(hits.isEmpty, "\(file): unsafe code in an unlisted file: lines \(hits.map { $0.offset + 1 })")
         }

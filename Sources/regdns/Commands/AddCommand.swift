@@ -1,6 +1,5 @@
 import ArgumentParser
 import RegistryStore
-import UnixSignals
 
 /// `regdns add`: registers an instance, and with `--keep` holds it until it is told to stop.
 struct AddCommand: AsyncParsableCommand {
@@ -8,8 +7,9 @@ struct AddCommand: AsyncParsableCommand {
         commandName: "add",
         abstract: "Register an instance and print its id.",
         discussion: """
-            The lease is how long the registration lives without a heartbeat; --ttl is how long an answer about it may be
-            cached. --keep stays, sends heartbeats, registers again after a loss, and deregisters on SIGINT or SIGTERM.
+            The lease is how long the registration lives without a heartbeat; --ttl is how long an answer about it may
+            be cached. --keep stays, sends heartbeats, registers again after a loss, and deregisters on SIGINT or
+            SIGTERM.
             """)
 
     @Argument(help: ArgumentHelp("Name of the service.", valueName: "SERVICE"))
@@ -116,13 +116,7 @@ struct RegistrationKeeper: Sendable {
     let leaseSeconds: Int64?
 
     func run() async throws {
-        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await hold() }
-            group.addTask { for await _ in signals { return } }
-            await group.next()
-            group.cancelAll()
-        }
+        try await Interruption.run { await hold() }
         _ = try await api.deregister(id)
     }
 

@@ -23,7 +23,7 @@ struct WatchCommand: AsyncParsableCommand {
         let feed = ChangeFeedReader(http: try client.api().http, path: "/api/v1/events" + query) { event in
             if let line = WatchReport.line(event, format) { StandardStreams.print(line) }
         }
-        try await feed.run()
+        try await Interruption.run { try await feed.run() }
     }
 }
 

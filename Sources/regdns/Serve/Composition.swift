@@ -67,6 +67,7 @@ struct Composition: Sendable {
             services: services.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
         configuration.maximumGracefulShutdownDuration = settings.lameDuck + Self.drainTime
         try await ServiceGroup(configuration: configuration).run()
+        logs.logger("main").info("stopped")
     }
 
     // MARK: Parts
@@ -128,11 +129,13 @@ struct Composition: Sendable {
     private func makeHTTP(
         _ registry: Registry, etcd: EtcdHTTPHandler, _ facts: ServerFacts, _ start: StartLine
     ) -> any Service {
+        let log = logs.logger("main")
         let announce: @Sendable ([String]) -> Void = { addresses in
             var line = start
             line.http = addresses
             readiness.started()
             StandardStreams.print(line.description)
+            log.info("ready; registrations are kept in memory only and end with this process")
         }
         guard !settings.http.isEmpty else { return Announcer { announce([]) } }
         let counters = HTTPCounters()
