@@ -70,7 +70,7 @@ def machine(options: argparse.Namespace, cpus) -> dict:
         "kernel": platform.release(),
         "load average at the start": " ".join(f"{load:.1f}" for load in os.getloadavg()),
         "regdns": first_line(options.regdns, "--version"),
-        "source": first_line("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
+        "source tree": first_line("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
         "knot": first_line("knotd", "-V"),
         "nsd": first_line("nsd", "-v"),
         "compiler of the load tools": first_line(os.environ.get("CC", "gcc"), "--version"),

@@ -18,6 +18,7 @@ class Context:
     quick: bool
     rate: float
     leases: dict[str, int]
+    repeats_left: int = 0
 
     def say(self, text: str) -> None:
         """Progress, so that nobody wonders; results go to the report."""

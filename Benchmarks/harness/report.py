@@ -23,7 +23,8 @@ class Spread:
         return cls.of([our / their for our, their in zip(ours, theirs, strict=True)])
 
     def __str__(self) -> str:
-        return f"{self.median:.2f} ({self.low:.2f}-{self.high:.2f})"
+        digits = 2 if self.median >= 0.1 else 3
+        return f"{self.median:.{digits}f} ({self.low:.{digits}f}-{self.high:.{digits}f})"
 
 
 class Report:
