@@ -62,7 +62,7 @@ struct StoreCore: ~Copyable {
     }
 
     /// What a call did, for the owner to pass on.
-    struct Outcome {
+    struct Outcome: Sendable {
         var receipt: Receipt
         /// Nil when nothing changed.
         var batch: ChangeBatch?
