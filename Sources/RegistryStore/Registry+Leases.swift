@@ -11,19 +11,15 @@ extension Registry {
     /// Ends a lease and deletes its keys in key order under one revision. Throws `unknownLease`.
     @discardableResult
     package func revokeLease(_ id: LeaseID) throws(RegistryError) -> Receipt {
-        try write { (core, now) throws(RegistryError) in try core.revoke(id, now: now) }.receipt
+        try write { (core, now) throws(RegistryError) in try core.revoke(id, now: now) }
     }
 
     /// Restarts a lease, a granted one or that of one entry. Throws `unknownLease`.
     package func keepAlive(_ id: LeaseID) throws(RegistryError) -> LeaseInfo {
-        let result = try state.withLock {
-            (state) throws(RegistryError) -> (info: LeaseInfo, outcome: StoreCore.Outcome?) in
-            let result = try state.core.keepAlive(id, now: clock.now)
-            if let outcome = result.outcome { state.publish(outcome) }
-            return result
+        try perform { (core, now) throws(RegistryError) -> (LeaseInfo, StoreCore.Outcome?) in
+            let result = try core.keepAlive(id, now: now)
+            return (result.info, result.outcome)
         }
-        if let outcome = result.outcome { finish(outcome) }
-        return result.info
     }
 
     /// What is known of a lease; nil when it does not exist (any more).

@@ -24,10 +24,12 @@ struct ChangeWaiters {
     /// Those that wait for less than `revision`, taken out.
     mutating func take(before revision: Int64) -> [Continuation] {
         guard !waiting.isEmpty else { return [] }
-        var ready: [Continuation] = []
-        for (id, waiter) in waiting where waiter.after < revision {
-            ready.append(waiter.continuation)
-            waiting[id] = nil
+        // Nearly always all of them wait for the very next change.
+        let ready = waiting.values.filter { $0.after < revision }.map(\.continuation)
+        if ready.count == waiting.count {
+            waiting = [:]
+        } else {
+            waiting = waiting.filter { $0.value.after >= revision }
         }
         return ready
     }

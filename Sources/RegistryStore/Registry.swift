@@ -53,30 +53,23 @@ package final class Registry: Sendable {
     /// Applies a batch of wishes, all or nothing, under one revision.
     @discardableResult
     package func apply(_ intents: [Intent]) throws(RegistryError) -> Receipt {
-        try write { (core, now) throws(RegistryError) in try core.apply(intents, now: now) }.receipt
+        try write { (core, now) throws(RegistryError) in try core.apply(intents, now: now) }
     }
 
     /// Heartbeat by the id of the HTTP dialects: restarts the entry's lease if it has one and publishes nothing.
     /// Throws `notFound` when there is no such instance (any more).
     package func renew(namespace: Namespace, id: String) throws(RegistryError) {
-        let outcome = try state.withLock { (state) throws(RegistryError) -> StoreCore.Outcome? in
-            let outcome = try state.core.renew(namespace, id: id, now: clock.now)
-            if let outcome { state.publish(outcome) }
-            return outcome
+        try perform { (core, now) throws(RegistryError) -> ((), StoreCore.Outcome?) in
+            ((), try core.renew(namespace, id: id, now: now))
         }
-        if let outcome { finish(outcome) }
     }
 
     /// Takes over operations of other nodes; the greatest version of each key stays.
     @discardableResult
     package func merge(_ operations: [RemoteOperation]) -> Receipt {
-        let outcome = state.withLock { state in
-            let outcome = state.core.merge(operations, now: clock.now)
-            state.publish(outcome)
-            return outcome
-        }
-        finish(outcome)
-        return outcome.receipt
+        let told = state.withLock { state in state.tell([state.core.merge(operations, now: clock.now)]) }
+        finish(told)
+        return told.outcomes[0].receipt
     }
 
     /// The operations of other processes that `merge` has taken over.
@@ -86,34 +79,45 @@ package final class Registry: Sendable {
     /// Gives what was removed, nil when nothing was; each lease has a revision of its own.
     @discardableResult
     package func expireDue() -> Receipt? {
-        let outcomes = state.withLock { state in
-            let outcomes = state.core.expireDue(now: clock.now)
-            for outcome in outcomes { state.publish(outcome) }
-            return outcomes
-        }
-        guard let last = outcomes.last else { return nil }
-        for outcome in outcomes { finish(outcome) }
-        return Receipt(revision: last.receipt.revision, changes: outcomes.flatMap(\.receipt.changes))
+        let told = state.withLock { state in state.tell(state.core.expireDue(now: clock.now)) }
+        finish(told)
+        guard let last = told.outcomes.last else { return nil }
+        return Receipt(revision: last.receipt.revision, changes: told.outcomes.flatMap(\.receipt.changes))
     }
 
+    /// Runs a write of the core and everything that belongs to one.
     func write(
         _ body: (inout StoreCore, Moment) throws(RegistryError) -> StoreCore.Outcome
-    ) throws(RegistryError) -> StoreCore.Outcome {
-        let outcome = try state.withLock { (state) throws(RegistryError) -> StoreCore.Outcome in
-            let outcome = try body(&state.core, clock.now)
-            state.publish(outcome)
-            return outcome
+    ) throws(RegistryError) -> Receipt {
+        try perform { (core, now) throws(RegistryError) -> (Receipt, StoreCore.Outcome?) in
+            let outcome = try body(&core, now)
+            return (outcome.receipt, outcome)
         }
-        finish(outcome)
-        return outcome
     }
 
-    /// What is left to do of a write once the store is free again.
-    func finish(_ outcome: StoreCore.Outcome) {
-        if let onSkippedValue { for value in outcome.skipped { onSkippedValue(value) } }
-        guard let batch = outcome.batch else { return }
-        let ready = state.withLock { $0.waiters.take(before: batch.revision) }
-        for waiter in ready { waiter.resume(returning: batch.revision) }
+    /// As `write`, for calls that give something else and need not have written.
+    func perform<Value: Sendable>(
+        _ body: (inout StoreCore, Moment) throws(RegistryError) -> (Value, StoreCore.Outcome?)
+    ) throws(RegistryError) -> Value {
+        let (value, told) = try state.withLock { (state) throws(RegistryError) -> (Value, Told?) in
+            let (value, outcome) = try body(&state.core, clock.now)
+            return (value, outcome.map { state.tell([$0]) })
+        }
+        if let told { finish(told) }
+        return value
+    }
+
+    /// What is left to do of writes once the store is free again.
+    struct Told: Sendable {
+        let outcomes: [StoreCore.Outcome]
+        let waiters: [ChangeWaiters.Continuation]
+        let revision: Int64
+    }
+
+    private func finish(_ told: Told) {
+        for waiter in told.waiters { waiter.resume(returning: told.revision) }
+        guard let onSkippedValue else { return }
+        for outcome in told.outcomes { for value in outcome.skipped { onSkippedValue(value) } }
     }
 
     // MARK: Following
@@ -152,8 +156,15 @@ package final class Registry: Sendable {
 }
 
 extension Registry.State {
-    func publish(_ outcome: StoreCore.Outcome) {
-        guard let batch = outcome.batch else { return }
-        for observer in observers { observer.registryDidChange(batch) }
+    /// Shows batches to the observers and collects who waits for them.
+    mutating func tell(_ outcomes: [StoreCore.Outcome]) -> Registry.Told {
+        var hasChanged = false
+        for outcome in outcomes {
+            guard let batch = outcome.batch else { continue }
+            hasChanged = true
+            for observer in observers { observer.registryDidChange(batch) }
+        }
+        let waiters = hasChanged ? waiters.take(before: core.revision) : []
+        return Registry.Told(outcomes: outcomes, waiters: waiters, revision: core.revision)
     }
 }

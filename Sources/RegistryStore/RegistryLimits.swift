@@ -38,7 +38,7 @@ package struct RegistryLimits: Sendable {
     /// Skipped values kept for the admin call; further ones are only counted.
     package var skippedValuesKept = 1000
     /// Leases that one call of `expireDue` ends; the rest follows with the next call.
-    package var expiriesPerCall = 10_000
+    package var expiriesPerCall = 2000
     /// Processes whose operations the causal context remembers.
     package var maxOrigins = 4096
     /// Holes remembered in the operations of one origin.

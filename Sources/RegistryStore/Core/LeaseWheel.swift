@@ -4,16 +4,13 @@
 /// up, the caller looks at the real deadline and puts the slot where it then belongs. Deadlines beyond the wheel's span
 /// lie in its farthest bucket and are looked at again there. All operations but `advance` are O(1).
 struct LeaseWheel {
-    /// No slot.
-    static let none = UInt32.max
     /// Milliseconds of one bucket, as a power of two.
     private static let tickBits: Int64 = 6
     /// Buckets: a span of 4.4 minutes.
     private static let bucketCount = 4096
 
-    private var heads = [UInt32](repeating: LeaseWheel.none, count: LeaseWheel.bucketCount)
-    private var next = Column<UInt32>()
-    private var previous = Column<UInt32>()
+    private var buckets = [SlotList](repeating: SlotList(), count: LeaseWheel.bucketCount)
+    private var links = SlotLinks()
     /// The tick whose bucket holds the slot, or `unlinked`.
     private var ticks = Column<Int64>()
     /// The first tick whose bucket may hold slots that are due; `unlinked` until the first slot comes.
@@ -25,8 +22,7 @@ struct LeaseWheel {
 
     /// Makes room for one more slot.
     mutating func grow() {
-        next.append(Self.none)
-        previous.append(Self.none)
+        links.grow()
         ticks.append(Self.unlinked)
     }
 
@@ -43,29 +39,16 @@ struct LeaseWheel {
     }
 
     private mutating func link(_ slot: UInt32, tick: Int64) {
-        let index = Int(slot)
-        let bucket = Self.bucket(tick)
-        let head = heads[bucket]
-        next[index] = head
-        previous[index] = Self.none
-        if head != Self.none { previous[Int(head)] = slot }
-        heads[bucket] = slot
-        ticks[index] = tick
+        links.append(slot, to: &buckets[Self.bucket(tick)])
+        ticks[Int(slot)] = tick
     }
 
     /// Takes a slot out of the wheel.
     mutating func cancel(_ slot: UInt32) {
-        let index = Int(slot)
-        guard ticks[index] != Self.unlinked else { return }
-        let after = next[index]
-        let before = previous[index]
-        if after != Self.none { previous[Int(after)] = before }
-        if before != Self.none {
-            next[Int(before)] = after
-        } else {
-            heads[Self.bucket(ticks[index])] = after
-        }
-        ticks[index] = Self.unlinked
+        let tick = ticks[Int(slot)]
+        guard tick != Self.unlinked else { return }
+        links.remove(slot, from: &buckets[Self.bucket(tick)])
+        ticks[Int(slot)] = Self.unlinked
     }
 
     /// Goes on to `now` and gives the slots whose deadline has passed, at most `limit`; those stay in the wheel until
@@ -77,10 +60,11 @@ struct LeaseWheel {
         var due: [UInt32] = []
         let last = min(target, currentTick + Int64(Self.bucketCount - 1))
         for tick in currentTick...last {
-            var slot = heads[Self.bucket(tick)]
+            // What is moved to the end of this very bucket meanwhile is looked at once more and stays.
+            var slot = buckets[Self.bucket(tick)].first
             var isComplete = true
-            while slot != Self.none {
-                let following = next[Int(slot)]
+            while slot != SlotLinks.none {
+                let following = links.following(slot)
                 let end = deadline(slot)
                 if end > now {
                     reschedule(slot, deadline: end, target: target)

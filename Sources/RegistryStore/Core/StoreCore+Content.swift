@@ -29,6 +29,8 @@ extension StoreCore {
             return draft(bytes, key: key, in: index)
         case .registration(let registration):
             try Validation.check(registration, limits: limits)
+            var registration = registration
+            registration.host = registration.host.canonical
             if let previous, previous.storedValue == nil, previous.registration?.hasSameBytes(as: registration) == true
             {
                 return Self.same(previous)

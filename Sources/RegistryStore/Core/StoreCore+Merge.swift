@@ -54,9 +54,8 @@ extension StoreCore {
                     end(current, by: operation, in: index, &batch, now: now)
                 } else {
                     tombstones.insert(
-                        Tombstone(
-                            namespace: index.namespace, key: operation.key, version: operation.version,
-                            removedAt: now.monotonic, wasLeased: operation.version.kind == .expiry))
+                        index.namespace, operation.key, operation.version, at: now.monotonic,
+                        wasLeased: operation.version.kind == .expiry)
                 }
             }
         }

@@ -62,7 +62,7 @@ struct StoreCore: ~Copyable {
     }
 
     /// What a call did, for the owner to pass on.
-    struct Outcome {
+    struct Outcome: Sendable {
         var receipt: Receipt
         /// Nil when nothing changed.
         var batch: ChangeBatch?
@@ -107,9 +107,7 @@ struct StoreCore: ~Copyable {
             if change.previous == nil { tombstones.supersede(current.namespace, current.key) }
         } else if let previous = change.previous {
             tombstones.insert(
-                Tombstone(
-                    namespace: previous.namespace, key: previous.key, version: change.version,
-                    removedAt: now.monotonic, wasLeased: previous.lease != nil))
+                previous.namespace, previous.key, change.version, at: now.monotonic, wasLeased: previous.lease != nil)
         }
     }
 

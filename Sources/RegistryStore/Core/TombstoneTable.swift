@@ -1,5 +1,3 @@
-import DequeModule
-
 /// What is left of a removed entry: enough to refuse older writes of its key, nothing of its value.
 package final class Tombstone: Sendable {
     package let namespace: Namespace
@@ -9,17 +7,21 @@ package final class Tombstone: Sendable {
     package let removedAt: Int64
     /// Whether the entry had a lease, which shortens how long the tombstone is kept.
     package let wasLeased: Bool
+    fileprivate let slot: UInt32
 
-    init(namespace: Namespace, key: [UInt8], version: Version, removedAt: Int64, wasLeased: Bool) {
+    fileprivate init(
+        namespace: Namespace, key: [UInt8], version: Version, removedAt: Int64, wasLeased: Bool, slot: UInt32
+    ) {
         self.namespace = namespace
         self.key = key
         self.version = version
         self.removedAt = removedAt
         self.wasLeased = wasLeased
+        self.slot = slot
     }
 
-    /// Estimated memory: object, key array, places in tree and queue.
-    var cost: Int { 176 + key.count }
+    /// Estimated memory: object, key array, places in the tree and the order of age.
+    var cost: Int { 192 + key.count }
 }
 
 /// Tombstones by namespace and key.
@@ -34,9 +36,13 @@ enum TombstoneOrder: TreeOrder {
 /// All tombstones: found by key in O(log n), given up by age or, oldest first, under the memory bound.
 struct TombstoneTable: ~Copyable {
     private var tree = OrderedTree<TombstoneOrder>()
-    /// In the order of removal; those that a write has superseded stay until they come to the front or are swept.
-    private var leased = Deque<Tombstone>()
-    private var permanent = Deque<Tombstone>()
+    /// By slot; nil in free ones.
+    private var slots = Column<Tombstone?>()
+    private var links = SlotLinks()
+    /// Slots in the order of removal, by how long they are kept, and free ones.
+    private var leased = SlotList()
+    private var permanent = SlotList()
+    private var free = SlotList()
     private(set) var bytes = 0
     /// Given up under the memory bound.
     private(set) var evicted = 0
@@ -56,11 +62,9 @@ struct TombstoneTable: ~Copyable {
     }
 
     var count: Int { tree.count }
-    /// Places in the queues, superseded ones included: at most twice `count` and some.
-    var queued: Int { leased.count + permanent.count }
 
     func find(_ namespace: Namespace, _ key: [UInt8]) -> Tombstone? {
-        tree.find(TombstoneOrder.probe(namespace, key))
+        tree.isEmpty ? nil : tree.find(TombstoneOrder.probe(namespace, key))
     }
 
     /// All tombstones in key order. O(n); for a full sync and for tests.
@@ -74,80 +78,72 @@ struct TombstoneTable: ~Copyable {
         return result
     }
 
-    /// Remembers a removal; an older tombstone of the key is forgotten.
-    mutating func insert(_ tombstone: Tombstone) {
-        if let replaced = tree.insert(tombstone) { bytes -= replaced.cost }
+    /// Remembers a removal; an older tombstone of the key is forgotten. O(log n), and what the bound makes go.
+    mutating func insert(_ namespace: Namespace, _ key: [UInt8], _ version: Version, at now: Int64, wasLeased: Bool) {
+        supersede(namespace, key)
+        let slot = takeSlot()
+        let tombstone = Tombstone(
+            namespace: namespace, key: key, version: version, removedAt: now, wasLeased: wasLeased, slot: slot)
+        slots[Int(slot)] = tombstone
+        tree.insert(tombstone)
         bytes += tombstone.cost
-        if tombstone.wasLeased { leased.append(tombstone) } else { permanent.append(tombstone) }
+        if wasLeased { links.append(slot, to: &leased) } else { links.append(slot, to: &permanent) }
         while bytes > bytesMax, let oldest = oldest() {
             forget(oldest)
             evicted += 1
         }
-        sweepWhenStale()
+    }
+
+    private mutating func takeSlot() -> UInt32 {
+        if let slot = links.popFirst(&free) { return slot }
+        links.grow()
+        slots.append(nil)
+        return UInt32(slots.count - 1)
     }
 
     /// Forgets the tombstone of a key that was written again; a newer version stands for it now.
     mutating func supersede(_ namespace: Namespace, _ key: [UInt8]) {
-        guard !tree.isEmpty, let removed = tree.remove(TombstoneOrder.probe(namespace, key)) else {
-            return
-        }
-        bytes -= removed.cost
+        if let tombstone = find(namespace, key) { remove(tombstone) }
+    }
+
+    private mutating func remove(_ tombstone: Tombstone) {
+        tree.remove(TombstoneOrder.probe(tombstone.namespace, tombstone.key))
+        bytes -= tombstone.cost
+        let slot = tombstone.slot
+        if tombstone.wasLeased { links.remove(slot, from: &leased) } else { links.remove(slot, from: &permanent) }
+        slots[Int(slot)] = nil
+        links.append(slot, to: &free)
     }
 
     /// Forgets what is older than its time, at most `limit` of each kind.
     mutating func expire(now: Int64, limit: Int) {
-        var left = limit
-        while left > 0, let oldest = Self.front(of: &leased, in: tree), oldest.removedAt &+ leasedKeep <= now {
+        for _ in 0..<limit {
+            guard let oldest = first(of: leased), oldest.removedAt &+ leasedKeep <= now else { break }
             forget(oldest)
-            left -= 1
         }
-        left = limit
-        while left > 0, let oldest = Self.front(of: &permanent, in: tree), oldest.removedAt &+ permanentKeep <= now {
+        for _ in 0..<limit {
+            guard let oldest = first(of: permanent), oldest.removedAt &+ permanentKeep <= now else { break }
             forget(oldest)
-            left -= 1
         }
     }
 
-    private static func isCurrent(_ tombstone: Tombstone, in tree: borrowing OrderedTree<TombstoneOrder>) -> Bool {
-        tree.find(TombstoneOrder.probe(tombstone.namespace, tombstone.key)) === tombstone
-    }
+    private func first(of list: SlotList) -> Tombstone? { list.isEmpty ? nil : slots[Int(list.first)] }
 
-    private static func front(
-        of queue: inout Deque<Tombstone>, in tree: borrowing OrderedTree<TombstoneOrder>
-    ) -> Tombstone? {
-        while let first = queue.first {
-            if isCurrent(first, in: tree) { return first }
-            queue.removeFirst()
+    private func oldest() -> Tombstone? {
+        let first = first(of: leased)
+        let second = self.first(of: permanent)
+        guard let first, let second else {
+            return first ?? second
         }
-        return nil
-    }
-
-    private mutating func oldest() -> Tombstone? {
-        let first = Self.front(of: &leased, in: tree)
-        let second = Self.front(of: &permanent, in: tree)
-        guard let first, let second else { return first ?? second }
         return first.removedAt <= second.removedAt ? first : second
     }
 
+    /// Gives up a tombstone while its key has not been written again.
     private mutating func forget(_ tombstone: Tombstone) {
-        tree.remove(TombstoneOrder.probe(tombstone.namespace, tombstone.key))
-        bytes -= tombstone.cost
+        remove(tombstone)
         let origin = tombstone.version.origin
         let floor = floors[origin] ?? 0
         guard floor > 0 || floors.count < originsMax else { return }
         floors[origin] = max(floor, tombstone.version.sequence)
-    }
-
-    /// Drops superseded tombstones from the queues once they are the greater part: amortised O(log n) per write.
-    private mutating func sweepWhenStale() {
-        guard queued > 2 * tree.count + 1024 else { return }
-        Self.sweep(&leased, in: tree)
-        Self.sweep(&permanent, in: tree)
-    }
-
-    private static func sweep(_ queue: inout Deque<Tombstone>, in tree: borrowing OrderedTree<TombstoneOrder>) {
-        var kept = Deque<Tombstone>()
-        for tombstone in queue where isCurrent(tombstone, in: tree) { kept.append(tombstone) }
-        queue = kept
     }
 }
