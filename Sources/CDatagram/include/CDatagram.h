@@ -1,9 +1,7 @@
 // Batched datagram I/O (recvmmsg, sendmmsg) and packet information, which Swift's Glibc module does not export
-// because they need _GNU_SOURCE. No policy here: see DNSServer/Transport/Syscalls.swift.
+// because they need _GNU_SOURCE. The header itself must not define it: Swift's Glibc module has the same system headers
+// without it, and the two would clash. No policy here: see DNSServer/Transport/Syscalls.swift.
 #pragma once
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <netinet/in.h>
 #include <stdint.h>
 #include <sys/socket.h>
