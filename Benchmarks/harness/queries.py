@@ -182,15 +182,18 @@ def write_tables(context: Context, title: str, variants, bursts) -> None:
         for peer, ratio in ratios.items():
             report.line("ratio", title=title, variant=variant, peer=peer, median=ratio.median, low=ratio.low,
                         high=ratio.high)
-        report.bar(f"{title}, {variant}: CPU per answered query over knot's", ratios["knot"], 1.0)
+        if "-r" not in variants[variant][1]:
+            report.bar(f"{title}, {variant}: CPU per answered query over knot's", ratios["knot"], 1.0)
         shares.append(f"- {variant}: {thread_shares(bursts[variant]['regdns'])}")
     report.table(
         f"{title}: CPU time per answered query, us",
         ["questions", "regdns", "knot", "nsd", "regdns/knot", "regdns/nsd", "octets per answer"], rows)
     every = [burst for of in bursts.values() for each in of.values() for burst in each]
+    lost = {kind: sum(burst["lost"] for of in bursts.values() for burst in of[kind]) for kind in ("regdns", *PEERS)}
     starved = sum(burst["load_tool_share"] < SHARE_OF_CPU for burst in every)
     repeated = sum(burst["repeated"] for burst in every)
     report.paragraph(
-        f"{repeated} bursts were repeated because other programs had the load tool's CPU; {starved} of the {len(every)} "
-        "that count were disturbed so all the same.")
+        f"{repeated} bursts were repeated because other programs had the load tool's CPU; {starved} of the "
+        f"{len(every)} that count were disturbed so all the same. Questions without an answer: "
+        + ", ".join(f"{kind} {number}" for kind, number in lost.items()) + ".")
     report.paragraph("regdns's CPU time by thread names:\n\n" + "\n".join(shares))
