@@ -1,9 +1,9 @@
 // Batched datagram I/O (recvmmsg, sendmmsg) and packet information, which Swift's Glibc module does not export
 // because they need _GNU_SOURCE. No policy here: see DNSServer/Transport/Syscalls.swift.
+//
+// _GNU_SOURCE is for the implementation only: here it would change types of the C library, such as fd_set, and
+// Swift refuses two modules that define one type in two ways.
 #pragma once
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <netinet/in.h>
 #include <stdint.h>
 #include <sys/socket.h>
