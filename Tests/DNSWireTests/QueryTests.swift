@@ -26,7 +26,8 @@ import Testing
 
     @Test(arguments: [
         ("00ff0001", QueryDisposition.refused), ("00fc0001", .refused), ("00fb0001", .refused), ("00fd0001", .refused),
-        ("00fe0001", .refused), ("00290001", .formErr), ("00fa0001", .formErr), ("00f90001", .formErr),
+        ("00fe0001", .refused), ("00290001", .formErr), ("00fa0001", .formErr), ("00800001", .formErr),
+        ("00f90001", .formErr),
         ("00100003", .answer), ("00010004", .refused), ("000100ff", .refused), ("00010000", .refused),
         ("00000001", .answer), ("00f80001", .answer), ("01000001", .answer), ("ffff0001", .answer),
     ])

@@ -34,4 +34,6 @@ extension ExtendedErrorCode {
     public static let networkError = ExtendedErrorCode(rawValue: 23)
     /// The data of the zone cannot be served.
     public static let invalidData = ExtendedErrorCode(rawValue: 24)
+    /// A type that cannot be asked for (RFC 9824 §3.5).
+    public static let invalidQueryType = ExtendedErrorCode(rawValue: 30)
 }

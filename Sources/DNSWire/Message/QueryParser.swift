@@ -115,15 +115,16 @@ public enum QueryParser {
     @inline(__always)
     private static func disposition(of query: ParsedQuery) -> QueryDisposition {
         if query.ednsVersion != 0 { return .badVers }
-        if query.qclass == .in && query.qtype.rawValue &- 249 > 6 && query.qtype != .opt { return .answer }
+        let type = query.qtype
+        if query.qclass == .in && type.rawValue &- 249 > 6 && type != .opt && type != .nxname { return .answer }
         return unusualDisposition(of: query)
     }
 
     @inline(never)
     private static func unusualDisposition(of query: ParsedQuery) -> QueryDisposition {
         switch query.qtype {
-        // They live in the additional section only.
-        case .opt, .tsig, .tkey: return .formErr
+        // They live in the additional section only, or in bitmaps of types (RFC 9824 §3.5).
+        case .opt, .tsig, .tkey, .nxname: return .formErr
         case .axfr, .ixfr, .maila, .mailb, .any: return .refused
         default: return query.qclass == .in || query.qclass == .ch ? .answer : .refused
         }
