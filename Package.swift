@@ -28,6 +28,9 @@ let package = Package(
             url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        // For tests that start programs. Foundation's Process loses ends of children and leaks descriptors into them.
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
     ],
     targets: [
         // Batched datagram system calls, which Swift's Glibc module does not export.
@@ -89,7 +92,11 @@ let package = Package(
             ]),
         .target(
             name: "RegdnsTestKit",
-            dependencies: ["DNSWire", "RegistryStore", "DNSServer"],
+            dependencies: [
+                "DNSWire", "RegistryStore", "DNSServer",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
             path: "Tests/TestKit"),
         .testTarget(name: "DNSWireTests", dependencies: ["DNSWire", "RegdnsTestKit"]),
         .testTarget(name: "RegistryStoreTests", dependencies: ["RegistryStore", "RegdnsTestKit"]),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # test.sh: everything that must hold before a change lands, in one configuration ($CONFIGURATION, default debug).
-# Stages: format, tidy, build, tests, program, conformance. The last line is `N passed, N failed`.
+# Stages: format, tidy, build, tests, conformance. The last line is `N passed, N failed`.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/stages.sh
@@ -17,15 +17,7 @@ tidy() { REGDNS_ONLY_TIDY=1 scripts/swift-test.sh tidy "$stage_counts" 300 --scr
 
 build() { limit 1500 scripts/build.sh --build-tests; }
 
-tests() { scripts/swift-test.sh tests "$stage_counts" 900 --skip-build --skip TidyTests --skip RegdnsTests; }
-
-# The tests that start the program have a run of their own. Foundation's Process may miss the end of a child when other
-# tests opened descriptors in the same process; such a run is stopped by its limit and made once more.
-program() {
-    scripts/swift-test.sh program "$stage_counts" 240 --skip-build --filter RegdnsTests && return
-    echo 'once more'
-    scripts/swift-test.sh program "$stage_counts" 240 --skip-build --filter RegdnsTests
-}
+tests() { scripts/swift-test.sh tests "$stage_counts" 900 --skip-build --skip TidyTests; }
 
 conformance() { limit 1500 scripts/conformance.sh "$stage_counts"; }
 
@@ -38,7 +30,6 @@ run() {
     export REGDNS
     REGDNS=$(swift build --configuration "$CONFIGURATION" --show-bin-path)/regdns
     stage tests tests || true
-    stage program program || true
     stage conformance conformance || true
 }
 run

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CDatagram.h"
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -160,3 +161,5 @@ int cdatagram_send_one(int fd, const void *bytes, int length, const struct socka
     if (errno != EINTR) return -errno;
   }
 }
+
+void cdatagram_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }

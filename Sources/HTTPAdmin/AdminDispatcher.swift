@@ -128,7 +128,7 @@ package struct AdminDispatcher: Sendable {
         answer.headers[.vary] = "Accept-Encoding"
         answer.headers[.requestID] = requestID
         answer.headers[.legacyRequestID] = requestID
-        answer.headers[.date] = TimeText.httpDate(unixMilliseconds: clock.unixMilliseconds())
+        answer.headers[.date] = CivilTime(unixMilliseconds: clock.unixMilliseconds()).httpDate
         if case .bytes(let bytes) = answer.body, !bytes.isEmpty, answer.headers[.contentEncoding] == nil,
             HeaderText.acceptsGzip(call.headers[.acceptEncoding])
         {

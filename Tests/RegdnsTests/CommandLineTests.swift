@@ -1,4 +1,5 @@
 import Foundation
+import RegdnsTestKit
 import Testing
 
 @testable import regdns

@@ -1,4 +1,5 @@
 import Foundation
+import RegdnsTestKit
 import RegistryStore
 import Testing
 
@@ -23,7 +24,7 @@ struct ServeTests {
 
     @Test("Listeners that are off are not there")
     func off() async throws {
-        let process = try RegdnsProcess([
+        let process = try await RegdnsProcess([
             "serve", "--dns", "127.0.0.1:0", "--http", "off", "--etcd", "off", "--forward", "off",
         ])
         let fields = RunningServer.fields(try await process.line(beginning: "regdns ready "))
@@ -70,6 +71,9 @@ struct ServeTests {
         #expect(services == #"[{"service_name":"web","instances":1,"up":1,"tags":["v1"]}]"# + "\n")
         #expect(try await server.run("list", "--instances", "--output", "table").output.contains(id))
 
+        let refused = try await server.run("add", "web", "10.0.0.9:80", "--type", "smoke")
+        #expect(refused.status == 1)
+        #expect(refused.errors.contains(#"endpoint.type: "smoke" is not one of"#), "\(refused.errors)")
         #expect(try await server.run("get", "nothing").status == 1)
         #expect(try await server.run("get", "web", "--tag", "v2").status == 1)
         #expect(try await server.run("delete", "web/other").status == 1)
@@ -102,7 +106,7 @@ struct ServeTests {
     @Test("watch prints changes as they happen")
     func watch() async throws {
         let server = try await RunningServer()
-        let watch = try RegdnsProcess(["watch", "--server", server.http])
+        let watch = try await RegdnsProcess(["watch", "--server", server.http])
         #expect(try await watch.line(beginning: #"{"event":"ready""#).isEmpty == false)
         _ = try await server.run("add", "web", "10.0.0.9:80", "--id", "one")
         #expect(try await watch.line(beginning: #"{"event":"registered""#).contains(#""id":"one""#))
@@ -115,9 +119,9 @@ struct ServeTests {
     @Test("add --keep holds the registration beyond its lease, makes it again, and takes it away at the end")
     func keep() async throws {
         let server = try await RunningServer(["--lease-min", "1s"])
-        let watch = try RegdnsProcess(["watch", "--server", server.http])
+        let watch = try await RegdnsProcess(["watch", "--server", server.http])
         _ = try await watch.line(beginning: #"{"event":"ready""#)
-        let keeper = try RegdnsProcess(
+        let keeper = try await RegdnsProcess(
             ["add", "web", "10.0.0.10:80", "--id", "kept", "--lease", "1s", "--keep", "--server", server.http])
         _ = try await watch.line(beginning: #"{"event":"registered""#)
         #expect(try await server.run("delete", "web/kept").status == 0)
@@ -185,7 +189,7 @@ struct ServeTests {
 
     @Test("An address in a namespace beyond loopback is allowed when asked for")
     func insecure() async throws {
-        let process = try RegdnsProcess(
+        let process = try await RegdnsProcess(
             ["serve", "--dns", "127.0.0.1:0", "--http", "0.0.0.0:0", "--etcd", "off", "--insecure", "--forward", "off"])
         #expect(try await process.line(beginning: "regdns ready ").contains("http=0.0.0.0:"))
     }

@@ -34,4 +34,6 @@ int cdatagram_want_local_address(int fd, int family);
 /// Sends one datagram, from `local` when its family is not AF_UNSPEC. 0 or -errno.
 int cdatagram_send_one(int fd, const void *bytes, int length, const struct sockaddr_storage *peer, socklen_t peer_length,
                        const struct sockaddr_storage *local, unsigned interface_index);
+/// Names the calling thread in /proc and in tools; at most 15 octets.
+void cdatagram_name_thread(const char *name);
 static inline void cdatagram_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }

@@ -1,3 +1,4 @@
+import CDatagram
 import Glibc
 import Logging
 import RegistryStore
@@ -99,6 +100,8 @@ private func udpWorkerMain(_ context: UnsafeMutableRawPointer?) -> UnsafeMutable
     guard let context = unsafe context else { return nil }
     // SAFETY: `start` retained the worker for this thread.
     let worker = unsafe Unmanaged<UDPWorker>.fromOpaque(context).takeRetainedValue()
+    // SAFETY: the callee reads the string before it returns.
+    unsafe cdatagram_name_thread("dns-udp")
     worker.run()
     return nil
 }

@@ -1,6 +1,7 @@
 import HTTPTypes
 import NIOCore
 import NIOHTTP1
+import RegistryStore
 
 /// One HTTP/1.1 connection: collects a request, has it answered elsewhere, sends the answer, and waits for the next.
 ///
@@ -121,7 +122,8 @@ final class HTTP1Connection: ChannelInboundHandler {
         var head = HTTPResponseHead(version: version, status: HTTPResponseStatus(statusCode: response.status.code))
         head.headers.reserveCapacity(response.headerFields.count + 2)
         for field in response.headerFields { head.headers.add(name: field.name.rawName, value: field.value) }
-        head.headers.add(name: "Date", value: CivilTime.now.httpDate)
+        head.headers.add(
+            name: "Date", value: CivilTime(unixMilliseconds: RegistryClock.system.unixMilliseconds()).httpDate)
         if !keepAlive {
             head.headers.add(name: "Connection", value: "close")
         } else if version == .http1_0 {

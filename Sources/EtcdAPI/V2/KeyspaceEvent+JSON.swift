@@ -1,3 +1,5 @@
+import RegistryStore
+
 extension KeyspaceEvent {
     /// The event as etcd writes it: fields in its order, empty ones left out, a line end at the end.
     ///

@@ -44,7 +44,7 @@ struct InstanceView {
             json.name("metadata")
             json.raw(metadata)
         }
-        if fields.wants(.lastHeartbeat) { json.member("last_heartbeat", lastHeartbeat) }
+        if fields.wants(.lastHeartbeat), let lastHeartbeat { json.member("last_heartbeat", lastHeartbeat) }
         if fields.wants(.tags), !tags.isEmpty {
             json.name("tags")
             json.beginArray()
@@ -80,9 +80,10 @@ struct InstanceView {
         return SkyDNSMessage.defaultEndpoint(registration.host, registration.port)
     }
 
-    private var lastHeartbeat: String {
-        guard let lease else { return TimeText.zero }
-        return TimeText.rfc3339(unixMilliseconds: lease.renewedAt)
+    /// Nil when the lease has gone with the entry, as in events of its end.
+    private var lastHeartbeat: String? {
+        if let lease { return CivilTime(unixMilliseconds: lease.renewedAt).rfc3339 }
+        return entry.lease == nil ? GoText.zeroTime : nil
     }
 
     /// Why the DNS is silent about the instance; nil when it answers.

@@ -83,7 +83,7 @@ package struct OperationsDoor: Sendable {
             json.bool(true)
             json.name("properties")
             json.beginObject()
-            json.member("uptime", TimeText.goDuration(milliseconds: uptimeMilliseconds))
+            json.member("uptime", GoText.duration(milliseconds: uptimeMilliseconds))
             for (index, name) in ["load_1m", "load_5m", "load_15m"].enumerated() {
                 json.name(name)
                 json.number(index < loads.count ? loads[index] : 0)

@@ -104,7 +104,7 @@ struct APIClient: Sendable {
         guard reply.status >= 300 else { return reply }
         let json = try? JSONValue.parse(reply.body)
         let words = json?.member("Error")?.stringValue ?? "status \(reply.status)"
-        let detail = (json?.member("detail")?.stringValue).map { " (\($0))" } ?? ""
+        let detail = reply.headers.first(name: "Error-Detail").map { " (\($0))" } ?? ""
         let remedy =
             switch reply.status {
             case 401: "give a valid --token or --namespace"

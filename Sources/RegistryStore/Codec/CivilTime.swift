@@ -1,23 +1,21 @@
-import RegistryStore
-
-/// A point of time split into the parts of a UTC date, for the texts that etcd and HTTP show.
+/// A point of time split into the parts of a UTC date, for the texts that the doors show.
 ///
 /// Days are turned into dates by counting in eras of 400 years from 1 March of year 0, where leap days come last.
-struct CivilTime: Equatable {
-    let year: Int
+package struct CivilTime: Equatable, Sendable {
+    package let year: Int
     /// 1 to 12.
-    let month: Int
+    package let month: Int
     /// 1 to 31.
-    let day: Int
-    let hour: Int
-    let minute: Int
-    let second: Int
-    let millisecond: Int
+    package let day: Int
+    package let hour: Int
+    package let minute: Int
+    package let second: Int
+    package let millisecond: Int
     /// 0 is Sunday.
-    let weekday: Int
+    package let weekday: Int
 
     /// - Parameter unixMilliseconds: since 1970; before that is shown as 1970, past the year 9999 as its end.
-    init(unixMilliseconds: Int64) {
+    package init(unixMilliseconds: Int64) {
         let bounded = min(max(unixMilliseconds, 0), 253_402_300_799_999)
         let days = Int(bounded / 86_400_000)
         let rest = Int(bounded % 86_400_000)
@@ -37,10 +35,8 @@ struct CivilTime: Equatable {
         weekday = (days + 4) % 7
     }
 
-    static var now: CivilTime { CivilTime(unixMilliseconds: RegistryClock.system.unixMilliseconds()) }
-
     /// RFC 3339 with as many digits of the fraction as it needs, as Go writes times: `2026-01-02T03:04:05.06Z`.
-    var rfc3339: String {
+    package var rfc3339: String {
         var text = "\(year)-\(two(month))-\(two(day))T\(two(hour)):\(two(minute)):\(two(second))"
         if millisecond > 0 {
             var digits = "\(1000 + millisecond)".dropFirst()
@@ -51,7 +47,7 @@ struct CivilTime: Equatable {
     }
 
     /// The date of an HTTP `Date` field (RFC 9110 §5.6.7, IMF-fixdate).
-    var httpDate: String {
+    package var httpDate: String {
         let weekdays = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
         let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
         return "\(weekdays[weekday]), \(two(day)) \(months[month - 1]) \(year) "
