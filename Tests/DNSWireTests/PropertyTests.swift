@@ -11,7 +11,7 @@ import Testing
 
     @Test func writtenMessagesAreReadBack() throws {
         var random = SeededRandom(test: #function)
-        for round in 0..<2_000 {
+        for round in 0..<2_000 * SeededRandom.effort {
             let message = MessageMaker.message(&random)
             let octets = GoldenVectorTests.rewrite(message)
             let again = try Message(reading: octets)
@@ -22,7 +22,7 @@ import Testing
 
     @Test func limitsAreKeptByWholeRecords() throws {
         var random = SeededRandom(test: #function)
-        for round in 0..<2_000 {
+        for round in 0..<2_000 * SeededRandom.effort {
             let message = MessageMaker.message(&random)
             let limit = Int.random(in: 512...1_500, using: &random)
             let octets = GoldenVectorTests.rewrite(message, limit: limit)
@@ -38,7 +38,7 @@ import Testing
 
     @Test func queriesAreUnderstoodAlikeByBothReaders() throws {
         var random = SeededRandom(test: #function)
-        for round in 0..<2_000 {
+        for round in 0..<2_000 * SeededRandom.effort {
             let question = Question(
                 name: MessageMaker.name(&random), type: Self.types.randomElement(using: &random) ?? .a)
             let edns = random.oneIn(2) ? nil : MessageMaker.edns(&random)
@@ -55,7 +55,7 @@ import Testing
 
     @Test func namesSurviveTheirText() throws {
         var random = SeededRandom(test: #function)
-        for _ in 0..<5_000 {
+        for _ in 0..<5_000 * SeededRandom.effort {
             let name = MessageMaker.name(&random)
             #expect(try DomainName(name.description) == name, "seed \(random.seed): \(name)")
             #expect(try OwnerName(name.description) == name.folded, "seed \(random.seed): \(name)")
@@ -65,7 +65,7 @@ import Testing
 
     @Test func dataSurvivesItsText() throws {
         var random = SeededRandom(test: #function)
-        for _ in 0..<5_000 {
+        for _ in 0..<5_000 * SeededRandom.effort {
             let type = Self.types.randomElement(using: &random) ?? .a
             let rdata = random.oneIn(4) ? random.octets(upTo: 40) : MessageMaker.rdata(type, &random)
             let text = RecordText.format(type: type, rdata: rdata)
@@ -83,7 +83,7 @@ import Testing
     @Test func noOctetsEverTrap() throws {
         var random = SeededRandom(test: #function)
         var out = [UInt8](repeating: 0, count: ErrorResponse.lengthMax)
-        for _ in 0..<20_000 {
+        for _ in 0..<20_000 * SeededRandom.effort {
             var octets: [UInt8]
             if random.oneIn(4) {
                 octets = random.octets(upTo: 80)
@@ -112,7 +112,7 @@ import Testing
     @Test func noTextEverTraps() throws {
         var random = SeededRandom(test: #function)
         let alphabet = Array(" \t\n\"();\\.@#$0123456789abcxyzTYPE:-_*/+=é".utf8)
-        for _ in 0..<20_000 {
+        for _ in 0..<20_000 * SeededRandom.effort {
             let octets = (0..<Int.random(in: 0...60, using: &random)).map { _ in
                 alphabet.randomElement(using: &random) ?? 0
             }

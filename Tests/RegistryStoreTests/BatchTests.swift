@@ -45,7 +45,7 @@ struct BatchTests {
         #expect(fixture.registry.namespaces() == [.default])
     }
 
-    @Test("one failing intent takes the whole batch back", arguments: 0..<200)
+    @Test("one failing intent takes the whole batch back", arguments: 0..<200 * SeededRandom.effort)
     func allOrNothing(round: Int) throws {
         var random = SeededRandom(seed: UInt64(round))
         let fixture = try Fixture()

@@ -83,7 +83,7 @@ struct JSONTests {
         #expect(text(try JSONText.compact(Array(given.utf8))) == expected)
     }
 
-    @Test("any bytes are read or refused, and what is read survives writing", arguments: 0..<40)
+    @Test("any bytes are read or refused, and what is read survives writing", arguments: 0..<40 * SeededRandom.effort)
     func fuzz(round: Int) throws {
         var random = SeededRandom(seed: UInt64(round))
         let tokens = [

@@ -115,7 +115,9 @@ struct MergeTests {
         }
     }
 
-    @Test("random sets of operations, shuffled, repeated and cut into batches at random", arguments: 0..<50)
+    @Test(
+        "random sets of operations, shuffled, repeated and cut into batches at random",
+        arguments: 0..<50 * SeededRandom.effort)
     func shuffles(round: Int) throws {
         var random = SeededRandom(seed: UInt64(round))
         var operations: [RemoteOperation] = []
@@ -302,7 +304,7 @@ struct MergeTests {
 
     // MARK: Context
 
-    @Test("the context remembers exactly what was put in", arguments: 0..<20)
+    @Test("the context remembers exactly what was put in", arguments: 0..<20 * SeededRandom.effort)
     func context(round: Int) {
         var random = SeededRandom(seed: UInt64(round))
         var context = CausalContext(limits: RegistryLimits())

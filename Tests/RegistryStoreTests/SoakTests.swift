@@ -33,7 +33,8 @@ struct SoakTests {
         }
     }
 
-    @Test("random wishes, remote operations and time leave the store consistent", arguments: 0..<20)
+    @Test(
+        "random wishes, remote operations and time leave the store consistent", arguments: 0..<20 * SeededRandom.effort)
     func soak(round: Int) throws {
         var random = SeededRandom(seed: UInt64(round))
         var limits = RegistryLimits()

@@ -113,7 +113,9 @@ struct TombstoneTests {
         #expect(counts.tombstoneBytes == fixture.registry.state.withLock { $0.core.tombstones.all()[0].cost })
     }
 
-    @Test("tombstones go in the order in which they came, whatever was written again meanwhile", arguments: 0..<20)
+    @Test(
+        "tombstones go in the order in which they came, whatever was written again meanwhile",
+        arguments: 0..<20 * SeededRandom.effort)
     func order(round: Int) throws {
         var random = SeededRandom(seed: UInt64(round))
         let fixture = try Fixture()

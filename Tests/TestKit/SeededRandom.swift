@@ -25,6 +25,9 @@ package struct SeededRandom: RandomNumberGenerator {
         return SeededRandom(seed: given ?? UInt64.random(in: .min ... .max))
     }
 
+    /// How many times the usual number of rounds random tests make: `REGDNS_EFFORT`, usually 1.
+    package static let effort = ProcessInfo.processInfo.environment["REGDNS_EFFORT"].flatMap { Int($0) } ?? 1
+
     package mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15
         var mixed = state
