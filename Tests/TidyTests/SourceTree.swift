@@ -33,7 +33,7 @@ enum SourceTree {
     }
 
     /// Swift files of the product.
-    static let sources = files(below: "Sources", ending: [".swift"])
+    static let sources = files(below: "Sources", ending: [".swift"]).filter { !$0.path.hasSuffix(".pb.swift") }
     /// Swift files of the tests.
     static let tests = files(below: "Tests", ending: [".swift"])
 }

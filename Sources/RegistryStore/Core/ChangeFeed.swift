@@ -95,6 +95,11 @@ struct ChangeFeed {
         return result
     }
 
+    /// The changes after a revision, in order.
+    func changes(after revision: Int64) -> some Sequence<Change> {
+        events[firstIndex(after: revision)...].lazy.compactMap(\.change)
+    }
+
     private func firstIndex(after revision: Int64) -> Int {
         var low = 0
         var high = events.count

@@ -16,7 +16,7 @@ extension StoreCore {
         return commit(batch, now: now)
     }
 
-    private mutating func perform(
+    mutating func perform(
         _ intent: Intent, at place: Int, _ batch: inout Batch, now: Moment
     ) throws(RegistryError) {
         switch intent {
@@ -92,7 +92,7 @@ extension StoreCore {
     // MARK: Put
 
     private mutating func put(
-        _ namespace: Namespace, _ key: [UInt8], _ value: PutValue, _ request: LeaseRequest,
+        _ namespace: Namespace, _ key: [UInt8], _ value: PutValue?, _ request: LeaseRequest,
         _ preconditions: [Precondition], at place: Int, _ batch: inout Batch, now: Moment
     ) throws(RegistryError) {
         try Validation.check(namespace: namespace, key: key, limits: limits)
@@ -100,7 +100,14 @@ extension StoreCore {
         let index = space(namespace)
         let previous = index.byKey.find(key)
         try check(preconditions, previous, at: place)
-        var draft = try draft(value, key: key, over: previous, in: index)
+        var draft: Draft
+        if let value {
+            draft = try self.draft(value, key: key, over: previous, in: index)
+        } else if let previous {
+            draft = Self.same(previous)
+        } else {
+            throw .notFound(key: key)
+        }
         if let loser = draft.displaced { delete(loser, &batch, now: now) }
         let lease = try take(request, of: previous, &batch, now: now)
         let isEqual = draft.isSame && lease.isSame && previous != nil

@@ -41,7 +41,7 @@ extension StoreCore {
         }
     }
 
-    private static func same(_ entry: Entry) -> Draft {
+    static func same(_ entry: Entry) -> Draft {
         Draft(
             content: entry.content, storedValue: entry.storedValue, derivedIdentity: entry.derivedIdentity,
             isSame: true)

@@ -31,8 +31,9 @@ package enum Precondition: Hashable, Sendable {
 
 /// One wish of a door. A batch of intents is applied as a whole, under one revision, or not at all.
 package enum Intent: Sendable {
+    /// Writes a key. Without a value it keeps the one it has, and must exist (`notFound`).
     case put(
-        namespace: Namespace, key: [UInt8], value: PutValue, lease: LeaseRequest, preconditions: [Precondition] = [])
+        namespace: Namespace, key: [UInt8], value: PutValue?, lease: LeaseRequest, preconditions: [Precondition] = [])
     /// Restarts the lease of one entry. Publishes nothing.
     case renew(namespace: Namespace, key: [UInt8])
     case delete(namespace: Namespace, key: [UInt8], preconditions: [Precondition] = [])

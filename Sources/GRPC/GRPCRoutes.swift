@@ -1,0 +1,75 @@
+package import NIOCore
+
+/// What a server serves: methods by their path.
+///
+/// Handlers take and give messages as bytes; what is in them is the business of their owner.
+package struct GRPCRoutes: Sendable {
+    /// `/package.Service/Method` to what answers it.
+    package private(set) var methods: [String: GRPCMethod] = [:]
+    /// The services that exist, so that an unknown method can be told from an unknown service.
+    package private(set) var services: Set<String> = []
+
+    package init() {}
+
+    /// Adds a method, or replaces it.
+    package mutating func add(service: String, _ method: String, _ handler: GRPCMethod) {
+        services.insert(service)
+        methods["/\(service)/\(method)"] = handler
+    }
+}
+
+/// How a method is answered.
+package enum GRPCMethod: Sendable {
+    /// Answered at once, on the connection's event loop; must be short.
+    case immediate(@Sendable (_ request: ByteBuffer, _ call: GRPCCall) throws(GRPCStatus) -> ByteBuffer)
+    /// Answered by a task, which is cancelled when the call ends early.
+    case unary(@Sendable (_ request: ByteBuffer, _ call: GRPCCall) async throws(GRPCStatus) -> ByteBuffer)
+    /// Messages both ways. The handler is made on the stream's event loop and lives there.
+    case streaming(
+        @Sendable (_ stream: any GRPCServerStream, _ call: GRPCCall) throws(GRPCStatus) -> any GRPCStreamHandler)
+}
+
+/// What is known of a call before its first message.
+package struct GRPCCall: Sendable {
+    /// `/package.Service/Method`.
+    package let path: String
+    /// The request's fields besides those of HTTP/2 and gRPC, names in lower case, in the order sent.
+    package let metadata: [(name: String, value: String)]
+    /// Where the client is, for logs.
+    package let peer: String
+
+    package init(path: String, metadata: [(name: String, value: String)] = [], peer: String = "") {
+        self.path = path
+        self.metadata = metadata
+        self.peer = peer
+    }
+
+    /// The first value of a field.
+    package func metadata(_ name: String) -> String? { metadata.first { $0.name == name }?.value }
+}
+
+/// The client's side of a call with messages both ways, as its handler hears of it: always on the stream's event loop,
+/// in order, nothing after `closed`.
+package protocol GRPCStreamHandler: AnyObject {
+    /// One whole message.
+    func received(_ message: ByteBuffer)
+    /// The client sends no more.
+    func endOfRequests()
+    /// The stream takes messages again, after `isWritable` was false.
+    func becameWritable()
+    /// The call is over, by whichever side; comes exactly once.
+    func closed()
+}
+
+/// The server's side of such a call. To be used on its event loop only.
+package protocol GRPCServerStream: AnyObject {
+    var eventLoop: any EventLoop { get }
+    /// False when what was sent waits for the client. Whoever sends nevertheless fills memory: a handler that has more
+    /// waits for `becameWritable`.
+    var isWritable: Bool { get }
+    /// Sends a message; goes out at `flush`.
+    func send(_ message: ByteBuffer)
+    func flush()
+    /// Ends the call.
+    func finish(_ status: GRPCStatus)
+}
