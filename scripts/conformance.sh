@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # conformance.sh [COUNTS] [SUITE…]: runs the black-box suites of Tests/Conformance against $REGDNS (default: a fresh build
-# in $CONFIGURATION). Suites: skydns, amalgam8, malformed, compliance. Writes "passed failed skipped" to the file COUNTS
+# in $CONFIGURATION). Suites: skydns, amalgam8, malformed, compliance, etcd. Writes "passed failed skipped" to the file COUNTS
 # when one is given ("-" for none); the last line is `N passed, N failed`.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 counts=${1:--}
 [ $# -eq 0 ] || shift
 suites=("$@")
-[ ${#suites[@]} -gt 0 ] || suites=(skydns amalgam8 malformed compliance)
+[ ${#suites[@]} -gt 0 ] || suites=(skydns amalgam8 malformed compliance etcd)
 scripts/install-test.sh || exit 2
 if [ -z "${REGDNS:-}" ]; then
     scripts/install-build.sh && scripts/build.sh --product regdns || exit 2
@@ -108,6 +108,37 @@ run_compliance() {
     check 'the fixture loads' load_fixture
     suite 'compliance forwarder' 600 "$python" "$cases/compliance/forwarder_check.py" "$server_dns" \
         --upstream "127.0.0.1:$upstream"
+    check 'the server stops' stop_server
+}
+
+# start_etcd NAME: starts a real etcd with one member and waits until it is ready. Sets etcd_pid and etcd_client.
+start_etcd() {
+    local name=$1 client peer tries
+    { read -r client && read -r peer; } < <(scripts/free-ports.py 2)
+    etcd_client=127.0.0.1:$client
+    (cd "$work" && exec etcd --name "$name" --data-dir "$work/$name" --enable-v2=true \
+        --listen-client-urls "http://$etcd_client" --advertise-client-urls "http://$etcd_client" \
+        --listen-peer-urls "http://127.0.0.1:$peer" --initial-advertise-peer-urls "http://127.0.0.1:$peer" \
+        --initial-cluster "$name=http://127.0.0.1:$peer") >"$work/$name.log" 2>&1 </dev/null &
+    etcd_pid=$!
+    server_pids+=("$etcd_pid")
+    for ((tries = 0; tries < 200; tries++)); do
+        if curl --silent --fail --max-time 1 "http://$etcd_client/health" | grep -q true; then return; fi
+        kill -0 "$etcd_pid" 2>/dev/null || break
+        sleep 0.05
+    done
+    echo "etcd did not become ready:" >&2
+    tail -n 20 "$work/$name.log" >&2
+    return 1
+}
+
+run_etcd() {
+    start_etcd reference || { failed=$((failed + 1)) && return; }
+    start_server etcd --dns 127.0.0.1:0 --http 127.0.0.1:0 --etcd 127.0.0.1:0 --forward off ||
+        { failed=$((failed + 1)) && return; }
+    suite 'etcd beside etcd' 600 "$python" "$cases/etcd/run_diff.py" --ref "$etcd_client" --target "$server_etcd" \
+        --cases "$cases/etcd/cases" --level full
+    suite 'etcd clients' 600 "$python" "$cases/etcd/clients_check.py" "$server_etcd" --perf
     check 'the server stops' stop_server
 }
 

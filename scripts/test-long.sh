@@ -9,10 +9,10 @@ export CONFIGURATION=debug
 
 install_all() { scripts/install-build.sh && scripts/install-test.sh; }
 
-fuzz() { scripts/fuzz.sh 100 "$stage_counts"; }
+fuzz() { scripts/fuzz.sh 30 "$stage_counts"; }
 
 store() {
-    REGDNS_EFFORT=100 scripts/swift-test.sh store "$stage_counts" 3000 --skip-build \
+    REGDNS_EFFORT=30 scripts/swift-test.sh store "$stage_counts" 3000 --skip-build \
         --filter 'SoakTests|MergeTests|TombstoneTests|BatchTests'
 }
 
