@@ -56,7 +56,8 @@ final class TCPServer: Sendable {
     func bind(_ address: SocketAddress, onlyIPv6: Bool) async throws -> any Channel {
         var bootstrap = ServerBootstrap(group: group)
         if case .v6 = address {
-            bootstrap = bootstrap.serverChannelOption(.socketOption(.ipv6_v6only), value: onlyIPv6 ? 1 : 0)
+            bootstrap = bootstrap.serverChannelOption(
+                ChannelOptions.Types.SocketOption(level: .ipv6, name: .ipv6_v6only), value: onlyIPv6 ? 1 : 0)
         }
         return
             try await bootstrap
