@@ -27,7 +27,9 @@ struct AnswerTests {
         Case(testDescription: "service", path: "/foo.Bar/Baz", status: 12, message: "unknown service foo.Bar"),
         Case(testDescription: "one part", path: "/foo", status: 8, message: "malformed method name: \"/foo\""),
         Case(testDescription: "slash", path: "/", status: 8, message: "malformed method name: \"/\""),
-        Case(testDescription: "three parts", path: "/a/test.Echo/Now", status: 12, message: "unknown service a/test.Echo"),
+        Case(
+            testDescription: "three parts", path: "/a/test.Echo/Now", status: 12, message: "unknown service a/test.Echo"
+        ),
         Case(
             testDescription: "query", path: "/test.Echo/Now?x=1", status: 12,
             message: "unknown method Now?x=1 for service test.Echo"),
@@ -84,10 +86,11 @@ struct AnswerTests {
             ])
     }
 
-    @Test(arguments: [
-        ("content-type", "application/json", "415"), ("content-type", "application/grpcx", "415"),
-        ("content-type", "application/grpc-web", "415"), ("content-type", nil, "415"), (":method", "GET", "405"),
-    ] as [(String, String?, String)])
+    @Test(
+        arguments: [
+            ("content-type", "application/json", "415"), ("content-type", "application/grpcx", "415"),
+            ("content-type", "application/grpc-web", "415"), ("content-type", nil, "415"), (":method", "GET", "405"),
+        ] as [(String, String?, String)])
     func notGRPC(field: String, value: String?, status: String) throws {
         let wire = try Wire()
         let answer = try wire.call(Wire.fields(changes: [(field, value)]), Self.ok)
@@ -104,10 +107,11 @@ struct AnswerTests {
         #expect(wire.counters.callsOpen == 0)
     }
 
-    @Test(arguments: [
-        [("te", nil)], [("content-type", "application/grpc+proto")], [("grpc-timeout", "99999999H")],
-        [("grpc-encoding", "identity")], [(":path", "test.Echo/Now")], [("user-agent", "x")],
-    ] as [[(String, String?)]])
+    @Test(
+        arguments: [
+            [("te", nil)], [("content-type", "application/grpc+proto")], [("grpc-timeout", "99999999H")],
+            [("grpc-encoding", "identity")], [(":path", "test.Echo/Now")], [("user-agent", "x")],
+        ] as [[(String, String?)]])
     func served(_ changes: [(String, String?)]) throws {
         let wire = try Wire()
         let answer = try wire.call(Wire.fields(changes: changes), Self.ok)

@@ -6,18 +6,20 @@ import Testing
 
 /// Timeouts, texts, framing and budgets by themselves.
 struct PartsTests {
-    @Test(arguments: [
-        ("1S", 1_000_000_000), ("2m", 2_000_000), ("3u", 3000), ("4n", 4), ("1M", 60_000_000_000),
-        ("1H", 3_600_000_000_000), ("-1S", -1_000_000_000), ("99999999H", 3_155_760_000_000_000_000),
-        ("99999999M", 3_155_760_000_000_000_000), ("S", nil), ("", nil), ("1", nil), ("1s", nil), ("1 S", nil),
-        ("123456789S", nil), ("é1S", nil),
-    ] as [(String, Int64?)])
+    @Test(
+        arguments: [
+            ("1S", 1_000_000_000), ("2m", 2_000_000), ("3u", 3000), ("4n", 4), ("1M", 60_000_000_000),
+            ("1H", 3_600_000_000_000), ("-1S", -1_000_000_000), ("99999999H", 3_155_760_000_000_000_000),
+            ("99999999M", 3_155_760_000_000_000_000), ("S", nil), ("", nil), ("1", nil), ("1s", nil), ("1 S", nil),
+            ("123456789S", nil), ("é1S", nil),
+        ] as [(String, Int64?)])
     func timeouts(text: String, nanoseconds: Int64?) {
         #expect(CallTimeout.parse(text)?.nanoseconds == nanoseconds)
     }
 
-    @Test(arguments: [.zero, .nanoseconds(1), .microseconds(7), .milliseconds(1500), .seconds(99), .seconds(99_999_999)]
-        as [Duration])
+    @Test(
+        arguments: [.zero, .nanoseconds(1), .microseconds(7), .milliseconds(1500), .seconds(99), .seconds(99_999_999)]
+            as [Duration])
     func timeoutTextsAreNotShorter(_ time: Duration) throws {
         let text = CallTimeout.text(time)
         let parsed = try #require(CallTimeout.parse(text))

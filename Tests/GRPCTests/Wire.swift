@@ -22,7 +22,7 @@ final class Wire {
     ///   - speaksHTTP2: false for a client whose bytes the test writes itself, the preface included.
     init(
         _ routes: GRPCRoutes = .forTests(), heldBytes: Int = 268_435_456, speaksHTTP2: Bool = true,
-        settings: HTTP2Settings = nioDefaultSettings, _ change: (inout GRPCServerConfiguration) -> Void = { _ in }
+        _ change: (inout GRPCServerConfiguration) -> Void = { _ in }
     ) throws {
         var configuration = GRPCServerConfiguration()
         change(&configuration)
@@ -33,8 +33,11 @@ final class Wire {
         try server.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         try grpc.configure(server) { $0.close(promise: nil) }
         if speaksHTTP2 {
+            // Its limits go by the real clock, and the test's does not.
+            var limits = NIOHTTP2Handler.ConnectionConfiguration()
+            limits.controlFrameRateLimit.maximumCount = 1_000_000
             try client.pipeline.syncOperations.addHandlers(
-                NIOHTTP2Handler(mode: .client, initialSettings: settings), log)
+                NIOHTTP2Handler(mode: .client, connectionConfiguration: limits), log)
             try client.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 2)).wait()
             try pump()
         }
