@@ -47,42 +47,65 @@ enum TxnCheck {
     /// What a list of operations writes; making it finds keys that would be written twice.
     private struct Touched {
         var puts: Set<Data> = []
-        var deletes: [Deleted] = []
+        var deletes = KeySpans()
 
         init(_ operations: [EtcdRequestOp]) throws(GRPCStatus) {
+            var own: [KeySpans.Span] = []
             for case .requestDeleteRange(let request)? in operations.map(\.request) {
-                deletes.append(Deleted(key: request.key, end: request.rangeEnd))
+                // A range end of one zero byte is a key like others in this check, so that `[a, \0)` is empty.
+                own.append(
+                    .init(start: request.key, end: request.rangeEnd.isEmpty ? request.key + [0] : request.rangeEnd))
             }
+            deletes.add(own)
             for case .requestTxn(let request)? in operations.map(\.request) {
                 let then = try Touched(request.success)
                 let otherwise = try Touched(request.failure)
                 for key in then.puts { try add(key) }
                 // The two branches may put the same key: only one of them runs.
                 for key in otherwise.puts where !then.puts.contains(key) { try add(key) }
-                deletes += then.deletes + otherwise.deletes
+                deletes.add(then.deletes.spans + otherwise.deletes.spans)
             }
             for case .requestPut(let request)? in operations.map(\.request) { try add(request.key) }
         }
 
         private mutating func add(_ key: Data) throws(GRPCStatus) {
-            guard puts.insert(key).inserted, !deletes.contains(where: { $0.covers(key) }) else { throw .duplicateKey }
+            guard !deletes.contains(key), puts.insert(key).inserted else { throw .duplicateKey }
+        }
+    }
+}
+
+/// A set of keys as ranges that do not touch, in order.
+struct KeySpans {
+    struct Span {
+        let start: Data
+        /// The first key after it.
+        var end: Data
+    }
+
+    private(set) var spans: [Span] = []
+
+    /// O(n log n): a list of operations adds a few times only.
+    mutating func add(_ more: [Span]) {
+        let all = (spans + more.filter { $0.start.lexicographicallyPrecedes($0.end) }).sorted {
+            $0.start.lexicographicallyPrecedes($1.start)
+        }
+        spans = []
+        for span in all {
+            if let last = spans.last, !last.end.lexicographicallyPrecedes(span.start) {
+                if last.end.lexicographicallyPrecedes(span.end) { spans[spans.count - 1].end = span.end }
+            } else {
+                spans.append(span)
+            }
         }
     }
 
-    /// A deleted range as etcd's check sees it: here a range end of one zero byte is a key like others, so that
-    /// `[a, \0)` covers `a` alone.
-    private struct Deleted {
-        let key: Data
-        let end: Data?
-
-        init(key: Data, end: Data) {
-            self.key = key
-            self.end = end.isEmpty ? nil : end
+    func contains(_ key: Data) -> Bool {
+        var low = 0
+        var high = spans.count
+        while low < high {
+            let middle = (low + high) / 2
+            if key.lexicographicallyPrecedes(spans[middle].start) { high = middle } else { low = middle + 1 }
         }
-
-        func covers(_ put: Data) -> Bool {
-            guard let end else { return put == key }
-            return put == key || (key.lexicographicallyPrecedes(put) && put.lexicographicallyPrecedes(end))
-        }
+        return low > 0 && key.lexicographicallyPrecedes(spans[low - 1].end)
     }
 }
