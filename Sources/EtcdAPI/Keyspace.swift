@@ -7,7 +7,7 @@ import Synchronization
 /// `DirectoryMemory` remembers. Only keys that are clean paths (`/a/b`) have a node; where another door has put both a
 /// key and keys below it, the node is the directory. Keys and values are bytes and are never decoded here.
 ///
-/// Indices are the store's revisions of this node; `index(of:)` is the only place that says so.
+/// Indices are the store's revisions of this node as `RevisionNumbers` shows them, in v2 and v3 alike.
 ///
 /// The tree's rules (a file has no children, a directory no value) bind the writers of the v2 API among themselves:
 /// they take turns under one lock. Against the other doors each write is a batch of its own with the preconditions it
@@ -15,6 +15,8 @@ import Synchronization
 package final class Keyspace: Sendable {
     let registry: Registry
     let namespace: Namespace
+    /// How the store's revisions and etcd's go over into each other.
+    package let numbers: RevisionNumbers
     /// The id this node bears as a cluster of its own; a client that wanders to another node sees another cluster.
     let clusterID: UInt64
     /// Held by v2 writers from their first look at the tree until their batch is applied.
@@ -25,10 +27,15 @@ package final class Keyspace: Sendable {
     /// - Parameters:
     ///   - registry: the store, which every door shares.
     ///   - namespace: the keys this view shows.
+    ///   - numbers: the numbers of this process; nil for those of a node without a tag or a state file.
     ///   - rememberedDirectories: bound of the tree's memory, for directories and for kept creations each.
-    package init(registry: Registry, namespace: Namespace = .default, rememberedDirectories: Int = 65_536) {
+    package init(
+        registry: Registry, namespace: Namespace = .default, numbers: RevisionNumbers? = nil,
+        rememberedDirectories: Int = 65_536
+    ) {
         self.registry = registry
         self.namespace = namespace
+        self.numbers = numbers ?? RevisionNumbers(startUnixMilliseconds: RegistryClock.system.unixMilliseconds())
         self.clusterID = Self.identifier(of: registry.node)
         self.memory = Mutex(DirectoryMemory(bound: rememberedDirectories))
     }
@@ -37,7 +44,7 @@ package final class Keyspace: Sendable {
     var index: Int64 { index(of: registry.revision) }
 
     /// etcd's index for a revision of the store.
-    func index(of revision: Int64) -> Int64 { revision }
+    func index(of revision: Int64) -> Int64 { numbers.number(of: revision) }
 
     /// A stable id of 64 bits with the highest set (so that it shows as 16 digits): FNV-1a of the text.
     static func identifier(of text: String) -> UInt64 {

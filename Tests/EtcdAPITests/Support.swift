@@ -23,7 +23,10 @@ struct Door {
     init(rememberedDirectories: Int = 65_536, isServing: @escaping @Sendable () -> Bool = { true }) throws {
         let layout = KeyLayout(prefix: "skydns", domain: try OwnerName("skydns.local"))
         registry = Registry(layout: layout, node: "test", origin: 7, clock: clock.registryClock)
-        keyspace = Keyspace(registry: registry, rememberedDirectories: rememberedDirectories)
+        // Small numbers: the store's revision 0 is index 1.
+        keyspace = Keyspace(
+            registry: registry, numbers: RevisionNumbers(startUnixMilliseconds: 1),
+            rememberedDirectories: rememberedDirectories)
         handler = EtcdHTTPHandler(keyspace: keyspace, isServing: isServing)
     }
 

@@ -23,8 +23,8 @@ struct TidyTests {
         ],
         "EtcdMessages": ["SwiftProtobuf"],
         "EtcdAPI": [
-            "EtcdMessages", "GRPC", "RegistryStore", "HTTPTypes", "Logging", "NIOCore", "NIOHTTP1", "NIOHTTP2",
-            "NIOPosix", "ServiceLifecycle", "SwiftProtobuf", "Synchronization",
+            "EtcdMessages", "GRPC", "RegistryStore", "FoundationEssentials", "HTTPTypes", "Logging", "NIOCore",
+            "NIOHTTP1", "NIOHTTP2", "NIOPosix", "ServiceLifecycle", "SwiftProtobuf", "Synchronization",
         ],
         "regdns": [
             "DNSWire", "RegistryStore", "DNSServer", "HTTPAdmin", "EtcdAPI", "ArgumentParser", "Configuration",

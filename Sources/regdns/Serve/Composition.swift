@@ -111,13 +111,15 @@ struct Composition: Sendable {
 
     private func makeEtcd(_ registry: Registry) async throws(UserError) -> EtcdDoor {
         let readiness = readiness
-        let handler = EtcdHTTPHandler(keyspace: Keyspace(registry: registry), isServing: { readiness.isReady })
+        let keyspace = Keyspace(registry: registry)
+        let v3 = EtcdV3(keyspace: keyspace)
+        let handler = EtcdHTTPHandler(keyspace: keyspace, isServing: { readiness.isReady })
         guard !settings.etcd.isEmpty else { return EtcdDoor(handler: handler, server: nil) }
         let configuration = EtcdServerConfiguration(
             addresses: settings.etcd.map { .init(host: $0.host, port: $0.port) })
         do {
             let server = try await EtcdServer.bind(
-                configuration: configuration, handler: handler, logger: logs.logger("etcd"))
+                configuration: configuration, handler: handler, routes: v3.routes, logger: logs.logger("etcd"))
             return EtcdDoor(handler: handler, server: server)
         } catch {
             switch error {
