@@ -42,6 +42,10 @@ package struct EtcdCounters: Sendable, Equatable {
     package var deadlinesReceiving = 0
     package var deadlinesIdle = 0
     package var deadlinesSending = 0
+    /// Watches of the v2 API open now; those refused at the bound; those ended because their client did not keep up.
+    package var watches = 0
+    package var watchesRefused = 0
+    package var watchesCut = 0
     /// The v2 tree's memory, and what it had to forget at its bound.
     package var rememberedDirectories = 0
     package var rememberedCreations = 0

@@ -17,6 +17,9 @@ package struct RevisionNumbers: Sendable, Hashable {
     /// Bits of a number below its tag.
     package static let countBits: Int64 = 45
     private static let countMask: Int64 = 1 << countBits - 1
+    /// Start of 2020 in Unix milliseconds, from where n counts: with tag 0 numbers keep to 12 digits until 2051, and
+    /// the names that `POST` makes of them keep the zeros in front by which clients know them.
+    static let epoch: Int64 = 1_577_836_800_000
 
     /// This node's mark in all its numbers.
     package let tag: UInt8
@@ -25,13 +28,13 @@ package struct RevisionNumbers: Sendable, Hashable {
 
     /// - Parameters:
     ///   - tag: the node's tag; 0 until membership hands out others.
-    ///   - startUnixMilliseconds: when this process started. Counting from there grows over restarts as long as a node
+    ///   - startUnixMilliseconds: when this process started. n from there, less the epoch, grows over restarts as long as a node
     ///     does not average 1,000 changes a second for its whole life.
     ///   - reservedThrough: the highest n that earlier processes may have used, from a state file; 0 without one.
     package init(tag: UInt8 = 0, startUnixMilliseconds: Int64, reservedThrough: Int64 = 0) {
         self.tag = tag
         // A clock or a file that is far off must not reach into the tag: half of the numbers are left to count with.
-        let start = max(startUnixMilliseconds, min(reservedThrough, Self.countMask) + 1)
+        let start = max(max(startUnixMilliseconds, 0) - Self.epoch, min(reservedThrough, Self.countMask) + 1)
         boot = Int64(tag) << Self.countBits | min(max(start, 1), Self.countMask / 2)
     }
 

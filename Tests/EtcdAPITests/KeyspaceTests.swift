@@ -175,27 +175,9 @@ struct KeyspaceTests {
     // MARK: Door
 
     @Test(arguments: [
-        ("PUT", "/v2/keys/d?dir=true", "dir"), ("PUT", "/v2/keys/d?dir=true&ttl=5", "dir"),
-        ("POST", "/v2/keys/d?dir=true", "dir"), ("GET", "/v2/keys/d?wait=true", "wait"),
-        ("GET", "/v2/keys/?wait=true&stream=true&recursive=true", "wait"),
-        ("PUT", "/v2/keys/dir?dir=true&prevExist=true&ttl=9", "dir"),
-        ("PUT", "/v2/keys/dir?prevExist=true&ttl=9", "ttl"),
+        "/v2/stats", "/v2/machines/", "/v2/auth", "/v2/version", "/v3/kv/range", "/v3beta/kv/put",
     ])
-    func whatIsNotServedSaysSo(_ method: String, _ target: String, _ parameter: String) async throws {
-        let door = try Door()
-        try await door.put("/dir/x", "value=1")
-        let answer = try await door.send(method, target)
-        #expect(answer.status == 501)
-        #expect(answer.fields["content-type"] == "application/json")
-        let start = "{\"errorCode\":601,\"message\":\"Not available in regdns\",\"cause\":\"\(parameter): "
-        #expect(answer.text.hasPrefix(start))
-        #expect(door.handler.counters.requests[method]?.notAvailable == 1)
-    }
-
-    @Test(arguments: [
-        "/v2/members", "/v2/machines", "/v2/stats/self", "/v2/auth/users", "/v3/kv/range", "/v3beta/kv/put",
-    ])
-    func routesOfLaterAreNotFound(_ path: String) async throws {
+    func routesThatAreNoneAreNotFound(_ path: String) async throws {
         let answer = try await Door().send("GET", path)
         #expect(answer.status == 404)
         #expect(answer.text == "404 page not found\n")

@@ -1,13 +1,15 @@
-import EtcdAPI
 import Testing
+
+@testable import EtcdAPI
 
 struct RevisionNumbersTests {
     static let start: Int64 = 1_700_000_000_000
+    static let startCount: Int64 = start - 1_577_836_800_000
 
     @Test(arguments: [UInt8(0), 1, 7, 255])
     func numbersGoThereAndBack(_ tag: UInt8) {
         let numbers = RevisionNumbers(tag: tag, startUnixMilliseconds: Self.start)
-        #expect(numbers.number(of: 0) == Int64(tag) << 45 + Self.start)
+        #expect(numbers.number(of: 0) == Int64(tag) << 45 + Self.startCount)
         for revision: Int64 in [0, 1, 2, 1_000_000] {
             let number = numbers.number(of: revision)
             #expect(number < 1 << 53)
@@ -18,10 +20,17 @@ struct RevisionNumbersTests {
         #expect(numbers.meaning(of: numbers.boot, current: 0) == .known(revision: 0))
     }
 
-    @Test(arguments: [Int64.min, -1, 0, 1, 5, start - 1, start + 1 << 45, start + 3 << 45, 1 << 45, 1 << 53, .max])
+    @Test(arguments: [
+        Int64.min, -1, 0, 1, 5, startCount - 1, startCount + 1 << 45, startCount + 3 << 45, 1 << 45, 1 << 53, .max,
+    ])
     func whatIsOlderOrForeignIsCompacted(_ number: Int64) {
         let numbers = RevisionNumbers(startUnixMilliseconds: Self.start)
         #expect(numbers.meaning(of: number, current: 10) == .compacted)
+    }
+
+    /// 1 ms before the year 2051.
+    @Test func numbersAreShort() {
+        #expect(RevisionNumbers(startUnixMilliseconds: 2_556_143_999_999).boot < 1_000_000_000_000)
     }
 
     @Test func numbersOfTagZeroAreForeignToOthers() {
@@ -37,11 +46,11 @@ struct RevisionNumbersTests {
         let first = RevisionNumbers(startUnixMilliseconds: Self.start)
         let later = RevisionNumbers(startUnixMilliseconds: Self.start + 5000)
         #expect(later.boot > first.number(of: 4999))
-        let reserved = Self.start + 90_000
+        let reserved = Self.startCount + 90_000
         let behind = RevisionNumbers(startUnixMilliseconds: Self.start + 5000, reservedThrough: reserved)
         #expect(behind.boot == reserved + 1)
         #expect(behind.meaning(of: reserved, current: 0) == .compacted)
-        #expect(RevisionNumbers(startUnixMilliseconds: Self.start, reservedThrough: 5).boot == Self.start)
+        #expect(RevisionNumbers(startUnixMilliseconds: Self.start, reservedThrough: 5).boot == Self.startCount)
     }
 
     @Test(arguments: [(Int64.min, Int64.min), (.max, 0), (0, .max), (.max, .max), (-5, 0), (0, 0)])

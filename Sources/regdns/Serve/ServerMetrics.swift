@@ -68,6 +68,11 @@ enum ServerMetrics {
                 "regdns_etcd_connections_over_limit_total", "Connections closed at the bound.",
                 counters.connectionsOverLimit),
             counter("regdns_etcd_http2_connections_total", "HTTP/2 connections.", counters.http2Connections),
+            gauge("regdns_etcd_watches", "Watches of the v2 API open now.", counters.watches),
+            counter("regdns_etcd_watches_refused_total", "Watches refused at the bound.", counters.watchesRefused),
+            counter(
+                "regdns_etcd_watches_cut_total", "Watches ended because their client did not keep up.",
+                counters.watchesCut),
             counter("regdns_etcd_malformed_requests_total", "Requests that were no HTTP.", counters.malformedRequests),
         ]
     }
