@@ -1,11 +1,11 @@
 package import HTTPTypes
 
-/// The etcd door over HTTP/1.1: the whole v2 API, `/version` and `/health`, whatever listener a request came in by.
+/// The etcd door over HTTP/1.1: the whole v2 API, v3's JSON gateway, `/version` and `/health`, whatever listener a request came in by.
 ///
 /// What etcd's mux does is done here: CORS fields on every answer, `OPTIONS`, redirects to clean paths, 404 and 405 in
-/// plain text. The v3 gateway's routes (`/v3/…`) are not found.
+/// plain text.
 ///
-/// Answers are whole but those to `wait`, whose body is a sequence of events.
+/// Answers are whole but those to `wait` and to a watch over the gateway, whose body is a sequence of events.
 package struct EtcdHTTPHandler: Sendable {
     /// The version told to clients: the one whose answers the tests have recorded.
     package static let version = "3.4.23"
@@ -15,18 +15,21 @@ package struct EtcdHTTPHandler: Sendable {
     let keyspace: Keyspace
     let metrics = EtcdMetrics()
     private let node: NodeFacts
+    private let gateway: V3Gateway
     private let isServing: @Sendable () -> Bool
 
     /// - Parameters:
     ///   - keyspace: the keys to serve.
+    ///   - v3: the services of the gateway; nil for ones of its own.
     ///   - etcdAddresses: where the etcd port listens, for clients that come in by another listener; may be empty.
     ///   - isServing: what `/health` says.
     package init(
-        keyspace: Keyspace, etcdAddresses: @escaping @Sendable () -> [EtcdAddress] = { [] },
+        keyspace: Keyspace, v3: EtcdV3? = nil, etcdAddresses: @escaping @Sendable () -> [EtcdAddress] = { [] },
         isServing: @escaping @Sendable () -> Bool = { true }
     ) {
         self.keyspace = keyspace
         self.node = NodeFacts(keyspace: keyspace, etcdAddresses: etcdAddresses)
+        self.gateway = V3Gateway(v3 ?? EtcdV3(keyspace: keyspace, etcdAddresses: etcdAddresses))
         self.isServing = isServing
     }
 
@@ -85,6 +88,8 @@ package struct EtcdHTTPHandler: Sendable {
                 keyspace: keyspace, method: method, key: key, query: target.query,
                 contentType: request.headerFields[.contentType] ?? "", body: body
             ).answer()
+        case let path where V3Gateway.serves(path):
+            return gateway.answer(String(decoding: path, as: UTF8.self), method: method, body: body)
         default:
             return node.answer(
                 String(decoding: clean, as: UTF8.self), method: method, arrival: arrival, counts: metrics.snapshot)

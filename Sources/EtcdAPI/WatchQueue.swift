@@ -78,27 +78,3 @@ final class WatchQueue: Sendable {
         }
     }
 }
-
-/// The body of an answer to `wait`: one event, or with `stream` events without end. Letting go of it ends the watch.
-package final class EtcdEvents: Sendable {
-    private let keyspace: Keyspace
-    private let queue: WatchQueue
-    private let isDone = Atomic<Bool>(false)
-
-    init(keyspace: Keyspace, queue: WatchQueue) {
-        self.keyspace = keyspace
-        self.queue = queue
-    }
-
-    deinit { cancel() }
-
-    /// The next event as a line of JSON; nil after the last one, or when the watch was ended. For one task.
-    package func next() async -> [UInt8]? {
-        guard !isDone.load(ordering: .relaxed), let event = await queue.next() else { return nil }
-        if !queue.stream { isDone.store(true, ordering: .relaxed) }
-        return event.json(in: keyspace)
-    }
-
-    /// Ends the watch, from any thread: its place is free, and `next` gives nil.
-    package func cancel() { keyspace.history.remove(queue) }
-}

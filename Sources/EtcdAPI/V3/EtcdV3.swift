@@ -17,11 +17,15 @@ package struct EtcdV3: Sendable {
 
     /// - Parameters:
     ///   - keyspace: the keys to serve, those that the v2 API serves too.
-    package init(keyspace: Keyspace, configuration: EtcdV3Configuration = .init()) {
+    ///   - etcdAddresses: where the etcd port listens, for the list of members; may be empty.
+    package init(
+        keyspace: Keyspace, configuration: EtcdV3Configuration = .init(),
+        etcdAddresses: @escaping @Sendable () -> [EtcdAddress] = { [] }
+    ) {
         context = V3Context(keyspace: keyspace, configuration: configuration)
         kv = KVService(context: context)
         lease = LeaseService(context: context)
-        node = NodeServices(context: context)
+        node = NodeServices(context: context, etcdAddresses: etcdAddresses)
         watch = WatchService(context: context)
     }
 

@@ -5,8 +5,6 @@ package struct EtcdV3Configuration: Sendable {
     package var hasSeveralMembers = false
     /// The shortest lease, in seconds; shorter ones are lengthened to it. etcd's: one and a half election timeouts.
     package var leaseSecondsMin: Int64 = 2
-    /// Where clients reach this node, for the list of members.
-    package var clientURLs: @Sendable () -> [String] = { [] }
     /// Watches over all streams; more are answered with `canceled`.
     package var watchersMax = 131_072
     /// Watches of one stream; more are answered with `canceled`.

@@ -6,12 +6,13 @@ import RegistryStore
 /// for itself: it shows itself as a cluster of one.
 struct NodeServices: Sendable {
     let context: V3Context
+    let etcdAddresses: @Sendable () -> [EtcdAddress]
 
     func memberList(_ request: EtcdMemberListRequest) throws(GRPCStatus) -> EtcdMemberListResponse {
         var member = EtcdMember()
         member.id = context.memberID
         member.name = context.registry.node
-        member.clientUrls = context.configuration.clientURLs()
+        member.clientUrls = etcdAddresses().filter { !$0.isWildcard }.map(\.url)
         var response = EtcdMemberListResponse()
         response.header = context.localHeader()
         response.members = [member]
@@ -58,15 +59,27 @@ struct NodeServices: Sendable {
         return response
     }
 
+    // MARK: What is refused
+
+    private static let membersFixed = GRPCStatus(
+        .failedPrecondition, "regdns: members are not changed by etcd's calls; see --join")
+    private static let noLeader = GRPCStatus(
+        .failedPrecondition, "regdns: a node has no leader but itself; see --store etcd")
+    private static let usersFixed = GRPCStatus(
+        .failedPrecondition, "regdns: users are not changed by etcd's calls; see --auth")
+    private static let noDatabase = GRPCStatus(.unimplemented, "regdns: there is no database file; see --store etcd")
+    private static let noLocks = GRPCStatus(.unimplemented, "regdns: locks need --store etcd")
+    private static let noElections = GRPCStatus(.unimplemented, "regdns: elections need --store etcd")
+
     /// What is known and not served: service, method, and why.
     static let refused: [(service: String, methods: [String], status: GRPCStatus)] = [
         (
             "etcdserverpb.Cluster", ["MemberAdd", "MemberRemove", "MemberUpdate", "MemberPromote"],
-            GRPCStatus(.failedPrecondition, "regdns: members are not changed by etcd's calls; see --join")
+            membersFixed
         ),
         (
             "etcdserverpb.Maintenance", ["MoveLeader", "Downgrade"],
-            GRPCStatus(.failedPrecondition, "regdns: a node has no leader but itself; see --store etcd")
+            noLeader
         ),
         (
             "etcdserverpb.Auth",
@@ -75,19 +88,33 @@ struct NodeServices: Sendable {
                 "UserGrantRole", "UserRevokeRole", "RoleAdd", "RoleGet", "RoleList", "RoleDelete",
                 "RoleGrantPermission", "RoleRevokePermission",
             ],
-            GRPCStatus(.failedPrecondition, "regdns: users are not changed by etcd's calls; see --auth")
+            usersFixed
         ),
         (
             "etcdserverpb.Maintenance", ["Snapshot", "Defragment", "Hash", "HashKV"],
-            GRPCStatus(.unimplemented, "regdns: there is no database file; see --store etcd")
+            noDatabase
         ),
         (
             "v3lockpb.Lock", ["Lock", "Unlock"],
-            GRPCStatus(.unimplemented, "regdns: locks need --store etcd")
+            noLocks
         ),
         (
             "v3electionpb.Election", ["Campaign", "Proclaim", "Leader", "Observe", "Resign"],
-            GRPCStatus(.unimplemented, "regdns: elections need --store etcd")
+            noElections
         ),
+    ]
+
+    /// The same over the JSON gateway.
+    static let refusedPaths: [(paths: [String], status: GRPCStatus)] = [
+        (["add", "remove", "update", "promote"].map { "cluster/member/" + $0 }, membersFixed),
+        (["maintenance/transfer-leadership"], noLeader),
+        (
+            ["auth/enable", "auth/disable"]
+                + ["add", "get", "list", "delete", "changepw", "grant", "revoke"].map { "auth/user/" + $0 }
+                + ["add", "get", "list", "delete", "grant", "revoke"].map { "auth/role/" + $0 }, usersFixed
+        ),
+        (["snapshot", "defragment", "hash"].map { "maintenance/" + $0 }, noDatabase),
+        (["lock/lock", "lock/unlock"], noLocks),
+        (["campaign", "proclaim", "leader", "observe", "resign"].map { "election/" + $0 }, noElections),
     ]
 }

@@ -114,8 +114,9 @@ struct Composition: Sendable {
         let keyspace = Keyspace(registry: registry, clock: clock)
         let v3 = EtcdV3(keyspace: keyspace)
         let listening = ListeningAddresses()
+        let v3 = EtcdV3(keyspace: keyspace, etcdAddresses: { listening.addresses })
         let handler = EtcdHTTPHandler(
-            keyspace: keyspace, etcdAddresses: { listening.addresses }, isServing: { readiness.isReady })
+            keyspace: keyspace, v3: v3, etcdAddresses: { listening.addresses }, isServing: { readiness.isReady })
         guard !settings.etcd.isEmpty else { return EtcdDoor(keyspace: keyspace, handler: handler, server: nil) }
         let configuration = EtcdServerConfiguration(
             addresses: settings.etcd.map { .init(host: $0.host, port: $0.port) })
