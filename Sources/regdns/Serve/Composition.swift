@@ -112,7 +112,6 @@ struct Composition: Sendable {
     private func makeEtcd(_ registry: Registry) async throws(UserError) -> EtcdDoor {
         let readiness = readiness
         let keyspace = Keyspace(registry: registry, clock: clock)
-        let v3 = EtcdV3(keyspace: keyspace)
         let listening = ListeningAddresses()
         let v3 = EtcdV3(keyspace: keyspace, etcdAddresses: { listening.addresses })
         let handler = EtcdHTTPHandler(
