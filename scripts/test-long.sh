@@ -19,7 +19,7 @@ store() {
 memory() {
     scripts/build.sh --product regdns --sanitize=address --scratch-path .build/memory || return
     # Swift's runtime keeps what it allocates once; only faults are looked for, not what is left at the end.
-    ASAN_OPTIONS=detect_leaks=0 REGDNS=$PWD/.build/memory/debug/regdns FLOOD=2000000 \
+    ASAN_OPTIONS=detect_leaks=0 REGDNS=$PWD/.build/memory/debug/regdns FLOOD=2000000 REGDNS_ALL_CASES=1 \
         scripts/conformance.sh "$stage_counts"
 }
 
