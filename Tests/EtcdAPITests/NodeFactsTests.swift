@@ -37,10 +37,8 @@ struct NodeFactsTests {
         let door = try Door()
         let leader = try await get(door, "/v2/members/leader", Self.arrival)
         let id = try required(leader.firstMatch(of: /"id":"([0-9a-f]{16})"/)).1
-        #expect(
-            leader
-                == "200 {\"id\":\"\(id)\",\"name\":\"test\",\"peerURLs\":[],\"clientURLs\":[\"http://10.0.0.5:2379\"]}\n"
-        )
+        let urls = "\"peerURLs\":[],\"clientURLs\":[\"http://10.0.0.5:2379\"]"
+        #expect(leader == "200 {\"id\":\"\(id)\",\"name\":\"test\",\(urls)}\n")
         #expect(try await get(door, "/v2/stats/leader", nil) == "200 {\"leader\":\"\(id)\",\"followers\":{}}")
         #expect(try await get(door, "/v2/members/abc", nil) == "404 {\"message\":\"Not found\"}")
         for (method, path) in [("POST", "/v2/members"), ("DELETE", "/v2/members/\(id)"), ("PUT", "/v2/members/\(id)")] {

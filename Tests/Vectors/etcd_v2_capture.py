@@ -312,6 +312,7 @@ def mark(text, base, version):
 
 
 def fill(text, base):
+    text = re.sub(r"\{\+(\d+):20\}", lambda m: "%020d" % (base + int(m[1])), text)
     return re.sub(r"\{\+(\d+)\}|%7B%2B(\d+)%7D", lambda m: str(base + int(m[1] or m[2])), text)
 
 
