@@ -93,7 +93,7 @@ final class WatchStream: GRPCStreamHandler {
         let start = startRevision(request.startRevision)
         let watcher = Watcher(
             id: id, interest: interest, wantsProgress: request.progressNotify, stream: self,
-            position: start.map { $0 - 1 } ?? hub.position)
+            position: start.map { max($0 - 1, 0) } ?? hub.position)
         watchers[id] = watcher
         answer(hub.responses.notice(id: id, revision: hub.position, created: true))
         if request.progressNotify { startTicker() }
