@@ -1,3 +1,4 @@
+package import GRPC
 import Synchronization
 
 /// What the etcd door has done since the start, for `/metrics`; a copy without further connection to the door.
@@ -24,8 +25,10 @@ package struct EtcdCounters: Sendable, Equatable {
     package var connectionsAccepted = 0
     /// Connections closed at once because the bound was reached.
     package var connectionsOverLimit = 0
-    /// Connections that spoke HTTP/2 and were told to use HTTP/1.1.
-    package var http2Refused = 0
+    /// Connections that spoke HTTP/2.
+    package var http2Connections = 0
+    /// What was called on them.
+    package var grpc = GRPCCounters()
     /// Requests that were no HTTP/1.1 (400, 417), or whose head was too large (431).
     package var malformedRequests = 0
     package var headersOverLimit = 0

@@ -1,4 +1,5 @@
 package import NIOCore
+import NIOHPACK
 
 /// What a server serves: methods by their path.
 ///
@@ -33,19 +34,32 @@ package enum GRPCMethod: Sendable {
 package struct GRPCCall: Sendable {
     /// `/package.Service/Method`.
     package let path: String
-    /// The request's fields besides those of HTTP/2 and gRPC, names in lower case, in the order sent.
-    package let metadata: [(name: String, value: String)]
     /// Where the client is, for logs.
     package let peer: String
+    private let fields: HPACKHeaders
 
     package init(path: String, metadata: [(name: String, value: String)] = [], peer: String = "") {
+        self.init(path: path, fields: HPACKHeaders(metadata.map { ($0.name, $0.value) }), peer: peer)
+    }
+
+    init(path: String, fields: HPACKHeaders, peer: String) {
         self.path = path
-        self.metadata = metadata
+        self.fields = fields
         self.peer = peer
     }
 
+    /// The request's fields besides those of HTTP/2 and gRPC, names in lower case, in the order sent. Made when asked
+    /// for: few calls need it.
+    package var metadata: [(name: String, value: String)] {
+        fields.compactMap { Self.isOwn($0.name) ? nil : ($0.name, $0.value) }
+    }
+
     /// The first value of a field.
-    package func metadata(_ name: String) -> String? { metadata.first { $0.name == name }?.value }
+    package func metadata(_ name: String) -> String? { Self.isOwn(name) ? nil : fields.first(name: name) }
+
+    private static func isOwn(_ name: String) -> Bool {
+        name.hasPrefix(":") || name.hasPrefix("grpc-") || name == "content-type" || name == "te"
+    }
 }
 
 /// The client's side of a call with messages both ways, as its handler hears of it: always on the stream's event loop,

@@ -1,3 +1,4 @@
+package import GRPC
 import HTTPTypes
 package import Logging
 package import NIOCore
@@ -5,7 +6,7 @@ import NIOHTTP1
 import NIOPosix
 import ServiceLifecycle
 
-/// The etcd port: listens on its addresses and serves the handler over HTTP/1.1.
+/// The etcd port: listens on its addresses and serves the handler over HTTP/1.1, gRPC calls over HTTP/2.
 ///
 /// `bind` opens the listeners, `run` answers until it is cancelled or told to go down; then it takes no more
 /// connections, ends the idle ones at once and the others after their answer, within the drain deadline. Connections
@@ -16,6 +17,7 @@ package final class EtcdServer: Service {
 
     private let configuration: EtcdServerConfiguration
     private let handler: EtcdHTTPHandler
+    private let grpc: GRPCServer
     private let listeners: [any Channel]
     private let connections: ConnectionSet
     private let jobs: AsyncStream<EtcdJob>
@@ -23,11 +25,12 @@ package final class EtcdServer: Service {
     private let logger: Logger
 
     private init(
-        configuration: EtcdServerConfiguration, handler: EtcdHTTPHandler, listeners: [any Channel],
+        configuration: EtcdServerConfiguration, handler: EtcdHTTPHandler, grpc: GRPCServer, listeners: [any Channel],
         connections: ConnectionSet, jobs: (AsyncStream<EtcdJob>, AsyncStream<EtcdJob>.Continuation), logger: Logger
     ) {
         self.configuration = configuration
         self.handler = handler
+        self.grpc = grpc
         self.listeners = listeners
         self.connections = connections
         (self.jobs, self.submission) = jobs
@@ -40,17 +43,19 @@ package final class EtcdServer: Service {
 
     /// Opens the listeners; connections wait in them until `run`.
     ///
+    /// - Parameter routes: the gRPC calls; without any, each is answered `Unimplemented`.
     /// - Throws: when an address cannot be had; none is listened on then.
     package static func bind(
-        configuration: EtcdServerConfiguration, handler: EtcdHTTPHandler, logger: Logger,
-        eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+        configuration: EtcdServerConfiguration, handler: EtcdHTTPHandler, routes: GRPCRoutes = GRPCRoutes(),
+        logger: Logger, eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     ) async throws(EtcdServerError) -> EtcdServer {
         let connections = ConnectionSet(bound: configuration.connectionsMax)
         // Unbounded, and yet no longer than there are connections: each has one request under way.
         let jobs = AsyncStream<EtcdJob>.makeStream(bufferingPolicy: .unbounded)
+        let held = HeldBytes(bound: configuration.heldBytesMax)
+        let grpc = GRPCServer(routes: routes, configuration: configuration.grpc, held: held)
         let factory = ConnectionFactory(
-            configuration: configuration, metrics: handler.metrics, connections: connections,
-            held: HeldBytes(bound: configuration.heldBytesMax)
+            configuration: configuration, metrics: handler.metrics, connections: connections, held: held, grpc: grpc
         ) { [submission = jobs.continuation] job in submission.yield(job) }
         let bootstrap = ServerBootstrap(group: eventLoopGroup)
             .serverChannelOption(.backlog, value: 1024)
@@ -70,8 +75,8 @@ package final class EtcdServer: Service {
             }
         }
         return EtcdServer(
-            configuration: configuration, handler: handler, listeners: listeners, connections: connections, jobs: jobs,
-            logger: logger)
+            configuration: configuration, handler: handler, grpc: grpc, listeners: listeners, connections: connections,
+            jobs: jobs, logger: logger)
     }
 
     private static func reason(of error: any Error) -> String {
@@ -87,6 +92,7 @@ package final class EtcdServer: Service {
     package var counters: EtcdCounters {
         var counters = handler.counters
         counters.connectionsOpen = connections.count
+        counters.grpc = grpc.metrics.snapshot
         return counters
     }
 
@@ -129,6 +135,7 @@ struct ConnectionFactory: Sendable {
     let metrics: EtcdMetrics
     let connections: ConnectionSet
     let held: HeldBytes
+    let grpc: GRPCServer
     let submit: @Sendable (EtcdJob) -> Void
 
     /// The handlers of a connection whose protocol is not known yet.
@@ -160,9 +167,10 @@ struct ConnectionFactory: Sendable {
         connectionGuard.enter(.receiving)
     }
 
-    /// HTTP/2 has no pipeline yet: it is refused in its own words.
+    /// The calls keep deadlines of their own; the guard's part is the end.
     private func configureHTTP2(_ channel: any Channel, _ connectionGuard: ConnectionGuard) throws {
-        metrics.count { $0.http2Refused += 1 }
-        try channel.pipeline.syncOperations.addHandler(HTTP2Refusal(connectionGuard: connectionGuard))
+        metrics.count { $0.http2Connections += 1 }
+        connectionGuard.enter(.answering)
+        try grpc.configure(channel) { _ in connectionGuard.linger() }
     }
 }

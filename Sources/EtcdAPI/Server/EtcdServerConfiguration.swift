@@ -1,3 +1,5 @@
+package import GRPC
+
 /// Where the etcd port listens and what its connections may cost.
 package struct EtcdServerConfiguration: Sendable {
     /// An address to listen on; port 0 lets the kernel choose.
@@ -34,6 +36,9 @@ package struct EtcdServerConfiguration: Sendable {
     package var lingerDeadline: Duration = .seconds(2)
     /// On shutdown, for requests under way to end.
     package var drainDeadline: Duration = .seconds(5)
+
+    /// Bounds of connections that speak HTTP/2. `heldBytesMax` is over both kinds.
+    package var grpc = GRPCServerConfiguration()
 
     package init(addresses: [Address]) { self.addresses = addresses }
 }

@@ -1,3 +1,4 @@
+import GRPC
 import HTTPTypes
 import NIOCore
 import NIOHTTP1

@@ -67,7 +67,7 @@ enum ServerMetrics {
             counter(
                 "regdns_etcd_connections_over_limit_total", "Connections closed at the bound.",
                 counters.connectionsOverLimit),
-            counter("regdns_etcd_http2_refused_total", "HTTP/2 connections refused.", counters.http2Refused),
+            counter("regdns_etcd_http2_connections_total", "HTTP/2 connections.", counters.http2Connections),
             counter("regdns_etcd_malformed_requests_total", "Requests that were no HTTP.", counters.malformedRequests),
         ]
     }

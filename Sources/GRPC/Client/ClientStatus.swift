@@ -1,0 +1,43 @@
+import NIOHPACK
+import NIOHTTP2
+
+/// What the end of a call means to its caller.
+enum ClientStatus {
+    static func of(trailers: HPACKHeaders) -> GRPCStatus {
+        guard let text = trailers.first(name: "grpc-status") else {
+            return GRPCStatus(.internalError, "the server ended the call without a status")
+        }
+        let message = StatusText.decode(trailers.first(name: "grpc-message") ?? "")
+        guard let code = Int(text).flatMap({ GRPCStatusCode(rawValue: $0) }) else {
+            return GRPCStatus(.unknown, "status \(text): \(message)")
+        }
+        return code == .ok ? .ok : GRPCStatus(code, message)
+    }
+
+    /// An answer that is not gRPC's (http-grpc-status-mapping.md of the gRPC project).
+    static func of(http: String, contentType: String?) -> GRPCStatus {
+        let code: GRPCStatusCode =
+            switch http {
+            case "400": .internalError
+            case "401": .unauthenticated
+            case "403": .permissionDenied
+            case "404": .unimplemented
+            case "429", "502", "503", "504": .unavailable
+            default: .unknown
+            }
+        return GRPCStatus(code, "no gRPC answer: HTTP status \(http), content type \(contentType ?? "none")")
+    }
+
+    /// A stream that was reset (PROTOCOL-HTTP2.md of the gRPC project, "Errors").
+    static func of(reset code: HTTP2ErrorCode?) -> GRPCStatus {
+        let status: GRPCStatusCode =
+            switch code {
+            case .refusedStream?: .unavailable
+            case .cancel?: .cancelled
+            case .enhanceYourCalm?: .resourceExhausted
+            case .inadequateSecurity?: .permissionDenied
+            default: .internalError
+            }
+        return GRPCStatus(status, "the server reset the call: \(code.map { "\($0)" } ?? "no reason")")
+    }
+}
