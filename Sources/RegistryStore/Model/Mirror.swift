@@ -56,3 +56,14 @@ package enum PlannedWrite: Sendable {
     /// Restarts the lease of an entry.
     case renew(Entry)
 }
+
+extension Entry {
+    /// The entry as an external store has it once it took the write at a revision.
+    package func written(over previous: Entry?, at revision: Int64, lease: LeaseID?) -> Entry {
+        Entry(
+            namespace: namespace, key: key, content: content, storedValue: storedValue, lease: lease,
+            deadlineSlot: LeaseDeadlines.none, version: version, createRevision: previous?.createRevision ?? revision,
+            modRevision: revision, putCount: (previous?.putCount ?? 0) &+ 1, registeredAt: registeredAt,
+            derivedIdentity: derivedIdentity)
+    }
+}
