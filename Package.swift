@@ -169,6 +169,8 @@ let package = Package(
             dependencies: [
                 "DNSWire", "EtcdMessages", "EtcdStore", "GRPC", "RegistryStore", "RegdnsTestKit",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
         .testTarget(

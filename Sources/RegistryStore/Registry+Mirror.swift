@@ -40,6 +40,9 @@ extension Registry {
         }
     }
 
+    /// What is wrong inside the store; nil when nothing is. O(n log n): for tests.
+    package var inconsistency: String? { state.withLock { $0.core.checkInvariants() } }
+
     /// Whether a key of this copy has the lease.
     package func hasLease(_ id: LeaseID) -> Bool { state.withLock { $0.core.leases.slot(of: id) != nil } }
 

@@ -25,6 +25,8 @@ final class ClusterWriter: Sendable {
     private static let leftoversMax = 10_000
     /// How long a write that happened waits for this node's copy.
     private static let catchUpMilliseconds: Int64 = 1_000
+    /// How long to wait for a deletion whose revision is not known.
+    private static let unknownMilliseconds: Int64 = 100
 
     init(
         _ configuration: EtcdStoreConfiguration, registry: Registry, connection: ClusterConnection,
@@ -80,7 +82,8 @@ final class ClusterWriter: Sendable {
             case .done(let receipt): return receipt
             case .changedMeanwhile(let revision):
                 // What the table has not seen yet is planned with after it has.
-                _ = await applied.wait(for: revision, until: clock.monotonicMilliseconds() + Self.catchUpMilliseconds)
+                let patience = revision == .max ? Self.unknownMilliseconds : Self.catchUpMilliseconds
+                _ = await applied.wait(for: revision, until: clock.monotonicMilliseconds() + patience)
             case .leaseGone(let lease): distrusted.insert(lease)
             }
         }

@@ -152,7 +152,8 @@ struct WritePlan {
     }
 
     private mutating func writeAliases(of planned: Entry, over previous: Entry?, _ life: Life, in registry: Registry) {
-        let wanted = Self.aliasKeys(of: planned, in: registry)
+        // They know no status: what is not answered has no alias.
+        let wanted = planned.instance?.isAnswering == true ? Self.aliasKeys(of: planned, in: registry) : []
         if let registration = planned.registration {
             let value = SkyDNSMessage.encodeAlias(of: planned.key, registration)
             for key in wanted {
