@@ -27,8 +27,6 @@ enum CallFields {
     /// - Parameter http: 200 for everything but what is no gRPC call at all.
     static func trailersOnly(_ status: GRPCStatus, contentType: String, http: Int = 200) -> HPACKHeaders {
         var fields = HPACKHeaders([(":status", String(http)), ("content-type", contentType)])
-        // What would have been understood, for who sent something compressed (compression.md of the gRPC project).
-        if status.code == .unimplemented { fields.add(name: "grpc-accept-encoding", value: "identity") }
         for (name, value, _) in trailers(status) { fields.add(name: name, value: value) }
         return fields
     }

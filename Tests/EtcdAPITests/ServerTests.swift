@@ -1,3 +1,4 @@
+import GRPC
 import Logging
 import NIOCore
 import NIOPosix
@@ -13,14 +14,14 @@ import Testing
 struct ServerTests {
     /// Serves an empty store on a port of the kernel's choice while `body` runs, then shuts down.
     private func serving<Result: Sendable>(
-        _ change: (inout EtcdServerConfiguration) -> Void = { _ in },
+        routes: GRPCRoutes = GRPCRoutes(), _ change: (inout EtcdServerConfiguration) -> Void = { _ in },
         _ body: @Sendable (EtcdServer, Door) async throws -> Result
     ) async throws -> Result {
         var configuration = EtcdServerConfiguration(addresses: [.init(host: "127.0.0.1", port: 0)])
         change(&configuration)
         let door = try Door()
         let server = try await EtcdServer.bind(
-            configuration: configuration, handler: door.handler, logger: Logger(label: "test"))
+            configuration: configuration, handler: door.handler, routes: routes, logger: Logger(label: "test"))
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await server.run() }
             let result = try await body(server, door)
@@ -118,13 +119,44 @@ struct ServerTests {
         }
     }
 
-    @Test func http2IsRefusedInItsOwnWords() async throws {
-        try await serving { server, _ in
-            let client = try await Client(server)
-            for byte in ProtocolSniffer.preface { try await client.send(String(UnicodeScalar(byte))) }
-            #expect(try await client.untilClosed().hasSuffix(HTTP2Refusal.reason))
-            #expect(server.counters.http2Refused == 1)
+    /// The same port takes gRPC calls; going down ends what does not end by itself.
+    @Test func grpcCallsOnTheSamePort() async throws {
+        var routes = GRPCRoutes()
+        routes.add(service: "test.Echo", "Now", .immediate { request, _ in request })
+        routes.add(service: "test.Echo", "Wait", .streaming { stream, _ in Waiting(stream) })
+        let waiting = try await serving(routes: routes) { server, _ in
+            let address = server.addresses[0]
+            let client = try await GRPCClient.connect(host: address.host, port: address.port)
+            #expect(try await client.unary("/test.Echo/Now", ByteBuffer(string: "x")) == ByteBuffer(string: "x"))
+            await #expect(throws: GRPCStatus(.unimplemented, "unknown service a.B")) {
+                try await client.unary("/a.B/C", ByteBuffer())
+            }
+            let http1 = try await Client(server)
+            try await http1.send(request + "Connection: close\r\n\r\n")
+            #expect(try await http1.untilClosed().hasPrefix("HTTP/1.1 200 OK"))
+            #expect(server.counters.http2Connections == 1)
+            #expect(server.counters.grpc.calls == [.ok: 1, .unimplemented: 1])
+            let stream = client.stream("/test.Echo/Wait")
+            try await stream.send(ByteBuffer(string: "hello"))
+            #expect(try await stream.next() == ByteBuffer(string: "hello"))
+            return stream
         }
+        await #expect(throws: GRPCStatus(.unavailable, "etcdserver: server stopped")) { try await waiting.next() }
+    }
+
+    final class Waiting: GRPCStreamHandler {
+        private let stream: any GRPCServerStream
+
+        init(_ stream: any GRPCServerStream) { self.stream = stream }
+
+        func received(_ message: ByteBuffer) {
+            stream.send(message)
+            stream.flush()
+        }
+
+        func endOfRequests() {}
+        func becameWritable() {}
+        func closed() {}
     }
 
     enum Slowness: CaseIterable {

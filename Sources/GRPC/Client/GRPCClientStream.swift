@@ -74,7 +74,9 @@ package final class GRPCClientStream: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let goesOn = state.withLock { state in
-                    guard state.end == nil, state.unsentBytes >= unsentBytesHigh, state.sender == nil else { return true }
+                    guard state.end == nil, state.unsentBytes >= unsentBytesHigh, state.sender == nil else {
+                        return true
+                    }
                     state.sender = continuation
                     return false
                 }

@@ -112,7 +112,7 @@ extension ServerConnection {
             }
         } catch {
             if error.code == .resourceExhausted { metrics.count { $0.messagesOverLimit += 1 } }
-            return finish(stream, error)
+            return finish(stream, error, offersEncodings: error.code == .unimplemented)
         }
         countRequest(stream)
     }
@@ -238,12 +238,17 @@ extension ServerConnection {
     }
 
     /// Ends a call from this side; what was sent before still goes out.
-    func finish(_ stream: ServerStream, _ status: GRPCStatus) {
+    ///
+    /// - Parameter offersEncodings: names what would have been understood, to who sent something compressed.
+    func finish(_ stream: ServerStream, _ status: GRPCStatus, offersEncodings: Bool = false) {
         guard !stream.isFinished else { return }
-        let trailers =
-            stream.headSent
-            ? CallFields.trailers(status) : CallFields.trailersOnly(status, contentType: stream.answerType)
-        finish(stream, status, trailers)
+        if stream.headSent {
+            finish(stream, status, CallFields.trailers(status))
+        } else {
+            var fields = CallFields.trailersOnly(status, contentType: stream.answerType)
+            if offersEncodings { fields.add(name: "grpc-accept-encoding", value: "identity") }
+            finish(stream, status, fields)
+        }
     }
 
     /// Answers what is no gRPC call.
