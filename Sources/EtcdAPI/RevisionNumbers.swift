@@ -28,8 +28,8 @@ package struct RevisionNumbers: Sendable, Hashable {
 
     /// - Parameters:
     ///   - tag: the node's tag; 0 until membership hands out others.
-    ///   - startUnixMilliseconds: when this process started. n from there, less the epoch, grows over restarts as long as a node
-    ///     does not average 1,000 changes a second for its whole life.
+    ///   - startUnixMilliseconds: when this process started. n from there, less the epoch, grows over restarts as long
+    ///     as a node does not average 1,000 changes a second for its whole life.
     ///   - reservedThrough: the highest n that earlier processes may have used, from a state file; 0 without one.
     package init(tag: UInt8 = 0, startUnixMilliseconds: Int64, reservedThrough: Int64 = 0) {
         self.tag = tag

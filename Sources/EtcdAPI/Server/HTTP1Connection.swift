@@ -167,7 +167,9 @@ final class HTTP1Connection: ChannelInboundHandler {
             sent(keepAlive: head.isKeepAlive && head.version != .http1_0, context: context)
             done(true)
         case (.head(_, let whenGone), _):
+            // The client has gone before its wait began: nobody reads an answer, and nothing else would end this.
             whenGone()
+            context.close(promise: nil)
             done(false)
         default:
             done(false)

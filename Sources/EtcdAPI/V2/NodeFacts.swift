@@ -52,8 +52,8 @@ struct NodeFacts: Sendable {
             return auth(method, changes: ["PUT", "DELETE"], "{\"enabled\":false}\n")
         case "/v2/auth/users", "/v2/auth/users/": return auth(method, changes: [], "{\"users\":null}\n")
         case "/v2/auth/roles", "/v2/auth/roles/":
-            let root = "{\"role\":\"root\",\"permissions\":{\"kv\":{\"read\":[\"/*\"],\"write\":[\"/*\"]}}}"
-            return auth(method, changes: [], "{\"roles\":[\(root)]}\n")
+            return auth(method, changes: [], "{\"roles\":[\(Self.rootRole)]}\n")
+        case "/v2/auth/roles/root" where method == "GET": return json(200, Array("\(Self.rootRole)\n".utf8))
         case let path where path.hasPrefix("/v2/auth/users/"):
             return authItem(method, "User", String(path.dropFirst("/v2/auth/users/".count)))
         case let path where path.hasPrefix("/v2/auth/roles/"):
@@ -148,6 +148,10 @@ struct NodeFacts: Sendable {
     }
 
     // MARK: Users
+
+    /// The role that is always there.
+    private static let rootRole =
+        "{\"role\":\"root\",\"permissions\":{\"kv\":{\"read\":[\"/*\"],\"write\":[\"/*\"]}}}"
 
     private func auth(_ method: String, changes: [String], _ text: String) -> EtcdAnswer {
         if changes.contains(method) { return .authRefused(keyspace) }
