@@ -98,7 +98,7 @@ let package = Package(
         .executableTarget(
             name: "regdns",
             dependencies: [
-                "DNSWire", "RegistryStore", "DNSServer", "HTTPAdmin", "EtcdAPI",
+                "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),

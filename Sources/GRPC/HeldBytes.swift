@@ -19,8 +19,12 @@ package final class HeldBytes: Sendable {
     package func release(_ bytes: Int) { held.subtract(bytes, ordering: .relaxed) }
 }
 
-/// What one connection holds of the shared memory. Takes it in chunks, so that small calls touch no shared counter.
+/// What one connection holds of the shared memory.
+///
+/// Its first bytes are its own, so that clients that ask for little are served however much others hold, and touch no
+/// shared counter; the bound on connections bounds them. The rest is taken in chunks.
 struct HeldHere {
+    static let ownBytes = 32_768
     private static let chunk = 16_384
     private static let slack = 4 * chunk
 
@@ -38,7 +42,7 @@ struct HeldHere {
     /// Holds so many bytes more; false, and nothing changed, at either bound.
     mutating func hold(_ bytes: Int) -> Bool {
         guard count + bytes <= bound else { return false }
-        let missing = count + bytes - reserved
+        let missing = count + bytes - Self.ownBytes - reserved
         if missing > 0 {
             let taken = (missing + Self.chunk - 1) / Self.chunk * Self.chunk
             guard shared.reserve(taken) else { return false }
@@ -50,7 +54,7 @@ struct HeldHere {
 
     mutating func letGo(_ bytes: Int) {
         count -= bytes
-        let spare = reserved - count
+        let spare = reserved - max(0, count - Self.ownBytes)
         guard spare > Self.slack else { return }
         shared.release(spare - Self.chunk)
         reserved -= spare - Self.chunk

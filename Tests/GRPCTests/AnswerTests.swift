@@ -1,4 +1,5 @@
 import NIOCore
+import NIOEmbedded
 import NIOHPACK
 import NIOHTTP2
 import Testing
@@ -180,6 +181,33 @@ struct AnswerTests {
         try wire.pass(1)
         #expect(wire.log.streams[id]?.head.suffix(2) == ["grpc-status: 4", "grpc-message: context deadline exceeded"])
         #expect(handlers.all == [["closed"]])
+    }
+
+    /// Going down: no new call, those with an answer under way end well, streams are told, then the connection closes.
+    @Test func drain() throws {
+        let handlers = HandlerList()
+        let wire = try Wire(.forTests(handlers))
+        let stream = try wire.open(Wire.fields("/test.Echo/Stream"))
+        let asking = try wire.open(Wire.fields())
+        wire.server.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+        try wire.pump()
+        #expect(wire.log.goAway?.0 == .noError)
+        #expect(
+            wire.log.streams[stream]?.head.suffix(2) == ["grpc-status: 14", "grpc-message: etcdserver: server stopped"])
+        #expect(handlers.all == [["closed"]])
+        #expect(wire.isOpen)
+        try wire.send(Self.ok, isEnd: true, on: asking)
+        #expect(wire.log.streams[asking]?.trailers.first == "grpc-status: 0")
+        #expect(!wire.isOpen)
+        #expect(wire.counters.calls == [.ok: 1, .unavailable: 1])
+    }
+
+    @Test func drainOfAnIdleConnection() throws {
+        let wire = try Wire()
+        wire.server.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+        try wire.pump()
+        #expect(wire.log.goAway?.0 == .noError)
+        #expect(!wire.isOpen)
     }
 }
 

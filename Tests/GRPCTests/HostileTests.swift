@@ -127,15 +127,16 @@ struct HostileTests {
 
     @Test func callsThatTheMemoryCannotHoldAreRefused() throws {
         let wire = try Wire(heldBytes: 20_000)
-        let refused = try (0..<40).map { _ in try wire.open(Wire.fields("/test.Echo/Stream")) }
+        let refused = try (0..<100).map { _ in try wire.open(Wire.fields("/test.Echo/Stream")) }
             .filter { wire.log.streams[$0]?.reset == .refusedStream }
-        #expect(refused.count == 8)
-        #expect(wire.counters.memoryOverLimit == 8)
+        // 32 KiB of the connection's own and one chunk of 16 KiB, each call counted as 512 bytes.
+        #expect(refused.count == 100 - 96)
+        #expect(wire.counters.memoryOverLimit == 4)
         #expect(wire.isOpen)
     }
 
     @Test func requestsThatTheMemoryCannotHoldAreRefused() throws {
-        let wire = try Wire(heldBytes: 40_000)
+        let wire = try Wire(heldBytes: 10_000)
         let id = try wire.open(Wire.fields())
         try wire.send([0, 0, 1, 0, 0] + [UInt8](repeating: 1, count: 50_000), on: id)
         #expect(wire.log.streams[id]?.head.contains("grpc-status: 8") == true)
@@ -212,6 +213,24 @@ struct HostileTests {
         #expect(handlers.all[0].last == "closed")
         #expect(handlers.all[0].filter { $0 == "closed" }.count == 1)
         #expect(wire.isOpen)
+    }
+
+    /// Handlers that wait for what other calls have not sent go on when those are gone.
+    @Test func handlersWaitForOtherCalls() throws {
+        let handlers = HandlerList()
+        let wire = try Wire(.forTests(handlers))
+        let ids = try (0..<80).map { _ in
+            let id = try wire.open(Wire.fields("/test.Echo/Pour"))
+            try wire.send(Self.ok, on: id)
+            return id
+        }
+        let sent = wire.counters.messagesSent
+        #expect(wire.held.count < 4_500_000)
+        #expect(handlers.all[79] == ["message 3"])
+        for id in ids.prefix(50) { wire.write(.rstStream(.cancel), on: id) }
+        try wire.pump()
+        #expect(handlers.all[79] == ["message 3", "writable"])
+        #expect(wire.counters.messagesSent > sent)
     }
 
     @Test func unreadAnswersAreBoundedPerConnection() throws {

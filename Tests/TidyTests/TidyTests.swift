@@ -27,7 +27,7 @@ struct TidyTests {
             "NIOHTTP1", "NIOHTTP2", "NIOPosix", "ServiceLifecycle", "SwiftProtobuf", "Synchronization",
         ],
         "regdns": [
-            "DNSWire", "RegistryStore", "DNSServer", "HTTPAdmin", "EtcdAPI", "ArgumentParser", "Configuration",
+            "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "ArgumentParser", "Configuration",
             "Foundation", "Glibc", "HTTPTypes", "Logging", "NIOCore", "NIOHTTP1", "NIOPosix", "ServiceLifecycle",
             "Synchronization", "UnixSignals", "Yams",
         ],

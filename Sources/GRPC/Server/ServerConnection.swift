@@ -210,8 +210,11 @@ final class ServerConnection: ChannelDuplexHandler {
             receive(data, on: frame.streamID)
         case .ping(_, ack: true):
             break
-        case .ping, .settings, .priority, .windowUpdate:
-            spend()
+        case .ping:
+            // The text has gRPC clients ping less often.
+            spend("too_many_pings")
+        case .settings, .priority, .windowUpdate:
+            spend("too many control frames")
         case .rstStream, .goAway, .pushPromise, .alternativeService, .origin:
             break
         }
@@ -228,9 +231,9 @@ final class ServerConnection: ChannelDuplexHandler {
         context.fireChannelReadComplete()
     }
 
-    private func spend() {
+    private func spend(_ reason: String) {
         guard let context, !budget.spend(now: context.eventLoop.now) else { return }
-        goAway(.enhanceYourCalm, "too_many_pings")
+        goAway(.enhanceYourCalm, reason)
     }
 
     private func receive(_ fields: HPACKHeaders, isEnd: Bool, on id: HTTP2StreamID) {
@@ -249,7 +252,7 @@ final class ServerConnection: ChannelDuplexHandler {
         if bytes.readableBytes < Self.tinyBytes, !data.endStream, !stream.isFinished {
             // Small messages are paid back by their answers; pieces of one are not.
             let completes = stream.reader.bufferedBytes == 0 && bytes.readableBytes >= MessageFraming.prefixBytes
-            if !completes { spend() }
+            if !completes { spend("too many small frames") }
             guard phase != .ended else { return }
         }
         receive(bytes, on: stream)
@@ -294,6 +297,10 @@ final class ServerConnection: ChannelDuplexHandler {
     /// Does what was found out in the middle of writes.
     private func settle() {
         guard phase != .ended else { return }
+        if isBlockedAsAWhole, unsentBytes <= Self.connectionUnsentHigh / 2 {
+            isBlockedAsAWhole = false
+            unblocked += streams.values.filter { $0.isBlocked && $0.unsentBytes <= configuration.unsentBytesLow }
+        }
         while !(ended.isEmpty && unblocked.isEmpty && closed.isEmpty) {
             let ended = ended
             let unblocked = unblocked
@@ -357,10 +364,6 @@ extension ServerConnection: NIOHTTP2FrameDelegate {
             unsentBytes -= count
             held.letGo(count)
             if stream.isBlocked, stream.unsentBytes <= configuration.unsentBytesLow { unblocked.append(stream) }
-            if isBlockedAsAWhole, unsentBytes <= Self.connectionUnsentHigh / 2 {
-                isBlockedAsAWhole = false
-                unblocked += streams.values.filter { $0.isBlocked && $0.unsentBytes <= configuration.unsentBytesLow }
-            }
         case .headers(let headers):
             budget.sentFrame()
             if headers.endStream, let stream = streams[frame.streamID], !stream.remoteEnded { ended.append(stream) }

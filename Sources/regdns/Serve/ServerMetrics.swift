@@ -1,5 +1,6 @@
 import DNSServer
 import EtcdAPI
+import GRPC
 import HTTPAdmin
 
 /// The figures of the parts as Prometheus families.
@@ -74,6 +75,31 @@ enum ServerMetrics {
                 "regdns_etcd_watches_cut_total", "Watches ended because their client did not keep up.",
                 counters.watchesCut),
             counter("regdns_etcd_malformed_requests_total", "Requests that were no HTTP.", counters.malformedRequests),
+        ] + grpc(counters.grpc)
+    }
+
+    private static func grpc(_ counters: GRPCCounters) -> [MetricFamily] {
+        let calls = counters.calls.sorted { $0.key.rawValue < $1.key.rawValue }.map {
+            MetricSample($0.value, labels: [("code", "\($0.key)")])
+        }
+        let cuts = [
+            ("flood", counters.connectionsFlooding), ("malformed", counters.connectionsMalformed),
+            ("idle", counters.deadlinesIdle), ("no_answer_to_ping", counters.deadlinesKeepalive),
+            ("unread", counters.deadlinesUnread),
+        ].map { MetricSample($0.1, labels: [("reason", $0.0)]) }
+        let refusals = [
+            ("not_grpc", counters.notCalls), ("message_size", counters.messagesOverLimit),
+            ("memory", counters.memoryOverLimit), ("slow_request", counters.deadlinesReceiving),
+            ("unread_answer", counters.deadlinesSending),
+        ].map { MetricSample($0.1, labels: [("reason", $0.0)]) }
+        return [
+            MetricFamily(
+                "regdns_grpc_calls_total", .counter, help: "Calls that have ended, by status.", samples: calls),
+            gauge("regdns_grpc_calls", "Calls under way.", counters.callsOpen),
+            counter("regdns_grpc_messages_received_total", "Messages received.", counters.messagesReceived),
+            counter("regdns_grpc_messages_sent_total", "Messages sent.", counters.messagesSent),
+            MetricFamily("regdns_grpc_calls_refused_total", .counter, help: "Calls refused or cut.", samples: refusals),
+            MetricFamily("regdns_grpc_connections_cut_total", .counter, help: "Connections cut.", samples: cuts),
         ]
     }
 
