@@ -29,6 +29,8 @@ package struct EtcdCounters: Sendable, Equatable {
     package var http2Connections = 0
     /// What was called on them.
     package var grpc = GRPCCounters()
+    /// What the v3 services did, over gRPC and the gateway.
+    package var v3 = EtcdV3Counters()
     /// Requests that were no HTTP/1.1 (400, 417), or whose head was too large (431).
     package var malformedRequests = 0
     package var headersOverLimit = 0

@@ -1,6 +1,7 @@
 package import HTTPTypes
 
-/// The etcd door over HTTP/1.1: the whole v2 API, v3's JSON gateway, `/version` and `/health`, whatever listener a request came in by.
+/// The etcd door over HTTP/1.1: the whole v2 API, v3's JSON gateway, `/version` and `/health`, whatever listener a
+/// request came in by.
 ///
 /// What etcd's mux does is done here: CORS fields on every answer, `OPTIONS`, redirects to clean paths, 404 and 405 in
 /// plain text.
@@ -45,6 +46,7 @@ package struct EtcdHTTPHandler: Sendable {
         counters.watches = watches.watches
         counters.watchesRefused = watches.refused
         counters.watchesCut = watches.cut
+        counters.v3 = gateway.v3.counters
         return counters
     }
 

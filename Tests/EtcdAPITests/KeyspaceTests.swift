@@ -175,7 +175,7 @@ struct KeyspaceTests {
     // MARK: Door
 
     @Test(arguments: [
-        "/v2/stats", "/v2/machines/", "/v2/auth", "/v2/version", "/v3/kv/range", "/v3beta/kv/put",
+        "/v2/stats", "/v2/machines/", "/v2/auth", "/v2/version", "/v3alpha/kv/range", "/v3",
     ])
     func routesThatAreNoneAreNotFound(_ path: String) async throws {
         let answer = try await Door().send("GET", path)

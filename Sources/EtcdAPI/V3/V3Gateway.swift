@@ -15,7 +15,7 @@ struct V3Gateway: Sendable {
     }
 
     private static let prefixes = ["/v3/", "/v3beta/"]
-    private let v3: EtcdV3
+    let v3: EtcdV3
     private var routes: [String: Route] = [:]
 
     init(_ v3: EtcdV3) {
