@@ -53,7 +53,9 @@ final class StoreFixture: Sendable {
 
     func key(_ path: String) -> [UInt8] { Array("\(Self.prefix)local/skydns/\(path)".utf8) }
     func entry(_ path: String) -> Entry? { registry.entry(namespace: .default, key: key(path)) }
-    func value(_ path: String) -> String? { entry(path).map { String(decoding: registry.value(of: $0), as: UTF8.self) } }
+    func value(_ path: String) -> String? {
+        entry(path).map { String(decoding: registry.value(of: $0), as: UTF8.self) }
+    }
 
     /// What an HTTP door wishes when an instance is registered.
     func registration(

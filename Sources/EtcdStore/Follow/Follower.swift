@@ -171,7 +171,7 @@ actor Follower {
     private func list(_ request: EtcdRangeRequest, isAudit: Bool, epoch: Int) async {
         do throws(GRPCStatus) {
             let page: EtcdRangeResponse = try await connection.call(
-                "/etcdserverpb.KV/Range", request, timeout: Self.pageTimeout)
+                "/etcdserverpb.KV/Range", request, timeout: Self.pageTimeout, needsLeader: !request.serializable)
             handle(.page(page, isAudit: isAudit, epoch: epoch))
         } catch {
             handle(.listFailed(error, isAudit: isAudit, epoch: epoch))

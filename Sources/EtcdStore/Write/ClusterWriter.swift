@@ -115,7 +115,8 @@ final class ClusterWriter: Sendable {
     private func run(_ plan: WritePlan) async throws(RegistryError) -> Attempt {
         for write in plan.writes.values {
             // A registration again, with the lease that it has: that restarts it.
-            guard case .put(_, .present(let lease, let key)) = write, plan.changes.contains(where: { $0.current?.key == key })
+            guard case .put(_, .present(let lease, let key)) = write,
+                plan.changes.contains(where: { $0.current?.key == key })
             else { continue }
             guard try await restart(lease) != nil else { return .leaseGone(lease) }
         }
