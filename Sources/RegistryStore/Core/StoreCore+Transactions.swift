@@ -80,49 +80,61 @@ extension StoreCore {
         return results
     }
 
-    /// As `range`, but as the store was after `revision`: the present content with later changes undone. O(log n +
-    /// changes since + entries given). Throws `compacted` when changes since then are not kept, and `futureRevision`.
+    /// As `range`, but as the store was after `revision`: the present content with later changes undone, those of a
+    /// batch under way included. O(log n + changes kept since + entries given). Throws `compacted` when changes since
+    /// then are not kept, and `futureRevision`.
     func range(
-        _ namespace: Namespace, lower: [UInt8], upper: [UInt8]?, limit: Int, at past: Int64
+        _ namespace: Namespace, lower: [UInt8], upper: [UInt8]?, limit: Int, at past: Int64,
+        undoing pending: [Change] = []
     ) throws(RegistryError) -> RangeResult {
-        guard past < revision else {
+        guard past < revision || !pending.isEmpty else {
             guard past == revision else { throw .futureRevision(current: revision) }
             return range(namespace, lower: lower, upper: upper, limit: limit)
         }
+        guard past <= revision else { throw .futureRevision(current: revision) }
         guard past >= feed.compactedRevision else { throw .compacted(oldest: feed.compactedRevision) }
-        let changed = changed(namespace, lower: lower, upper: upper, since: past)
-        // What is there now and was not then, and the other way round.
-        var total = range(namespace, lower: lower, upper: upper, limit: 0).totalCount
-        var here = 0
-        for (key, before) in changed {
-            let isHere = entry(namespace, key: key) != nil
-            if isHere { here += 1 }
-            total += (before == nil ? 0 : 1) - (isHere ? 1 : 0)
+        var old: [[UInt8]: Entry?] = [:]
+        func undo(_ change: Change) {
+            let key = change.key
+            guard change.namespace == namespace, ByteOrder.compare(lower, key) <= 0,
+                upper.map({ ByteOrder.compare(key, $0) < 0 }) ?? true
+            else { return }
+            // The first change after the moment knows what was there at it.
+            if old[key] == nil { old[key] = .some(change.previous) }
         }
-        let wanted = min(total, max(limit, 0))
-        // So many of the present entries hold enough unchanged ones.
-        let (enough, overflow) = wanted.addingReportingOverflow(here)
-        var entries = range(namespace, lower: lower, upper: upper, limit: overflow ? .max : enough).entries
-            .filter { changed[$0.key] == nil }
-        entries += changed.values.compactMap { $0 }
-        entries.sort { ByteOrder.compare($0.key, $1.key) < 0 }
-        return RangeResult(
-            entries: Array(entries.prefix(wanted)), totalCount: total, more: wanted < total, revision: revision)
+        for change in feed.changes(after: past) { undo(change) }
+        for change in pending { undo(change) }
+        guard !old.isEmpty else { return range(namespace, lower: lower, upper: upper, limit: limit) }
+        return merge(old, into: namespace, lower: lower, upper: upper, limit: limit)
     }
 
-    /// The keys of a range that changed after a revision, with what was there at it.
-    private func changed(
-        _ namespace: Namespace, lower: [UInt8], upper: [UInt8]?, since past: Int64
-    ) -> [[UInt8]: Entry?] {
-        var changed: [[UInt8]: Entry?] = [:]
-        for change in feed.changes(after: past) where change.namespace == namespace {
-            let key = change.key
-            guard ByteOrder.compare(lower, key) <= 0, upper.map({ ByteOrder.compare(key, $0) < 0 }) ?? true else {
-                continue
+    /// The entries of a range with those of some keys replaced by older ones.
+    private func merge(
+        _ old: [[UInt8]: Entry?], into namespace: Namespace, lower: [UInt8], upper: [UInt8]?, limit: Int
+    ) -> RangeResult {
+        let present = namespaces[namespace]
+        let returning = old.values.compactMap { $0 }.sorted { ByteOrder.compare($0.key, $1.key) < 0 }
+        let replaced = old.keys.count { present?.byKey.find($0) != nil }
+        let total =
+            range(namespace, lower: lower, upper: upper, limit: 0).totalCount - replaced + returning.count
+        let wanted = min(total, max(limit, 0))
+        var entries: [Entry] = []
+        entries.reserveCapacity(wanted)
+        var next = 0
+        if wanted > 0 {
+            present?.byKey.forEach(from: lower) { entry in
+                if let upper, ByteOrder.compare(entry.key, upper) >= 0 { return false }
+                while next < returning.count, entries.count < wanted,
+                    ByteOrder.compare(returning[next].key, entry.key) < 0
+                {
+                    entries.append(returning[next])
+                    next += 1
+                }
+                if entries.count < wanted, old[entry.key] == nil { entries.append(entry) }
+                return entries.count < wanted
             }
-            // The first change after the moment knows what was there at it.
-            if changed[key] == nil { changed[key] = .some(change.previous) }
         }
-        return changed
+        entries += returning[next...].prefix(wanted - entries.count)
+        return RangeResult(entries: entries, totalCount: total, more: wanted < total, revision: revision)
     }
 }
