@@ -1,41 +1,30 @@
-/// What etcd's v2 tree knows and a flat store does not: directories that have lost their last key, the index at which
-/// a directory came to be, and the index of creation that an update keeps.
+/// What etcd's v2 tree knows of directories and a flat store does not: those that hold no key, the index at which each
+/// came to be, and when one ends.
 ///
-/// The memory is this node's own and starts empty with the process; without it a directory is simply a prefix of the
-/// keys there are. Both parts are bounded. At the bound what no longer matters is dropped, and while that does not
-/// help nothing new is remembered: such directories end with their last key, and such keys show their last index as
-/// that of their creation. `Counts` says how often.
+/// The memory is this node's own; without it a directory is simply a prefix of the keys there are. It is bounded. At
+/// the bound directories without keys that nobody put are dropped, and while that does not help nothing new is
+/// remembered: such directories end with their last key. Those put explicitly are never dropped; one more is refused.
 struct DirectoryMemory: Sendable {
     struct Counts: Sendable, Equatable {
         var directories = 0
-        var creations = 0
-        /// Directories and creations that were not remembered, or forgotten, at the bound.
+        /// Directories that were not remembered, or forgotten, at the bound.
         var forgotten = 0
     }
 
-    private struct Creation {
-        let modifiedIndex: Int64
-        let createdIndex: Int64
-    }
-
     private var root = RememberedDirectory(createdIndex: 0)
-    private var creations: [[UInt8]: Creation] = [:]
-    private var directoryPatience = 0
-    private var creationPatience = 0
+    private var patience = 0
+    /// The directories that end, and the earliest of their ends in monotonic milliseconds.
+    private var ends: [[UInt8]: DirectoryEnd] = [:]
+    private var earliestEnd = Int64.max
     private(set) var counts = Counts()
-    /// The most directories, and the most creations.
+    /// The most directories.
     let bound: Int
 
     init(bound: Int) { self.bound = bound }
 
     /// The directory at a path, which must be clean; the root is always there.
     func directory(at path: ArraySlice<UInt8>) -> RememberedDirectory? {
-        var current = root
-        for name in path.split(separator: UInt8(ascii: "/")) {
-            guard let next = current.children[Array(name)] else { return nil }
-            current = next
-        }
-        return current
+        root.directory(at: path)
     }
 
     /// Remembers a directory and those above it.
@@ -47,80 +36,101 @@ struct DirectoryMemory: Sendable {
     mutating func remember(
         _ path: ArraySlice<UInt8>, hasKeys: ([UInt8]) -> Bool, createdIndex: (ArraySlice<UInt8>) -> Int64
     ) {
-        let names = path.split(separator: UInt8(ascii: "/"))
-        var known = root
-        var missing = names.count
-        while missing > 0, let next = known.children[Array(names[names.count - missing])] {
-            known = next
-            missing -= 1
-        }
+        let missing = missing(path)
         guard missing > 0 else { return }
-        if counts.directories + missing > bound {
-            if directoryPatience == 0 {
-                root.prune(at: [], keeping: hasKeys)
-                let left = root.size - 1
-                counts.forgotten += counts.directories - left
-                counts.directories = left
-                // A memory full of what matters is not searched again for every write.
-                directoryPatience = bound / 4
-            }
-            guard counts.directories + missing <= bound else {
-                directoryPatience -= 1
-                counts.forgotten += missing
-                return
-            }
-        }
+        guard makeRoom(for: missing, hasKeys: hasKeys) else { return counts.forgotten += missing }
         root.insert(path, from: path.startIndex + 1, createdIndex: createdIndex)
         counts.directories += missing
+    }
+
+    /// Whether a directory can be remembered; makes room for it.
+    mutating func hasRoom(for path: ArraySlice<UInt8>, hasKeys: ([UInt8]) -> Bool) -> Bool {
+        makeRoom(for: missing(path), hasKeys: hasKeys)
+    }
+
+    /// How many directories at and above a path are not known.
+    private func missing(_ path: ArraySlice<UInt8>) -> Int {
+        let names = path.split(separator: UInt8(ascii: "/"))
+        var known = root
+        for (depth, name) in names.enumerated() {
+            guard let next = known.children[Array(name)] else { return names.count - depth }
+            known = next
+        }
+        return 0
+    }
+
+    private mutating func makeRoom(for missing: Int, hasKeys: ([UInt8]) -> Bool) -> Bool {
+        guard counts.directories + missing > bound else { return true }
+        if patience <= 0 {
+            root.prune(at: [], keeping: hasKeys)
+            let left = root.size - 1
+            counts.forgotten += counts.directories - left
+            counts.directories = left
+            // A memory full of what matters is not searched again for every write.
+            patience = bound / 4
+        }
+        guard counts.directories + missing <= bound else {
+            patience -= 1
+            return false
+        }
+        return true
+    }
+
+    /// Notes of a directory that is remembered that it was put explicitly, and when it ends; nil when it stays.
+    mutating func hold(_ path: [UInt8], until end: DirectoryEnd?) {
+        root.update(path.split(separator: UInt8(ascii: "/"))[...]) { directory in
+            directory.isExplicit = true
+            directory.end = end
+        }
+        ends[path] = end
+        if let end { earliestEnd = min(earliestEnd, end.monotonic) }
+    }
+
+    /// The directory whose end came first, of those whose end is not after `now` (monotonic milliseconds).
+    mutating func firstEnded(now: Int64) -> [UInt8]? {
+        guard earliestEnd <= now else { return nil }
+        let first = ends.min { ($0.value.monotonic, $0.key.count) < ($1.value.monotonic, $1.key.count) }
+        earliestEnd = first?.value.monotonic ?? .max
+        return first.flatMap { $0.value.monotonic <= now ? $0.key : nil }
     }
 
     /// Forgets a directory and all below it.
     mutating func forget(_ path: ArraySlice<UInt8>) {
         counts.directories -= root.remove(path.split(separator: UInt8(ascii: "/"))[...])
-    }
-
-    /// The index at which a key was created, for its state at `modifiedIndex`. A key of which nothing is noted was last
-    /// written by a set, which creates it anew.
-    func createdIndex(of key: [UInt8], modifiedIndex: Int64) -> Int64 {
-        guard let creation = creations[key], creation.modifiedIndex == modifiedIndex else { return modifiedIndex }
-        return creation.createdIndex
-    }
-
-    /// Notes that an update kept the index of creation.
-    ///
-    /// - Parameter isCurrent: whether a key still has this modified index; asked only when the memory is full.
-    mutating func keep(
-        createdIndex: Int64, of key: [UInt8], modifiedIndex: Int64, isCurrent: ([UInt8], Int64) -> Bool
-    ) {
-        if creations[key] == nil && creations.count >= bound {
-            if creationPatience == 0 {
-                creations = creations.filter { isCurrent($0.key, $0.value.modifiedIndex) }
-                counts.forgotten += counts.creations - creations.count
-                counts.creations = creations.count
-                creationPatience = bound / 4
-            }
-            guard creations.count < bound else {
-                creationPatience -= 1
-                counts.forgotten += 1
-                return
-            }
-        }
-        creations[key] = Creation(modifiedIndex: modifiedIndex, createdIndex: createdIndex)
-        counts.creations = creations.count
-    }
-
-    /// Forgets the creation of a key that was set anew or removed.
-    mutating func dropCreation(of key: [UInt8]) {
-        guard !creations.isEmpty else { return }
-        creations[key] = nil
-        counts.creations = creations.count
+        guard !ends.isEmpty else { return }
+        let below = path + [UInt8(ascii: "/")]
+        ends = ends.filter { !($0.key[...] == path || $0.key.starts(with: below)) }
     }
 }
 
 /// A directory that the tree remembers, with those below it.
 struct RememberedDirectory: Sendable {
     var createdIndex: Int64
+    /// Whether somebody put it, so that the store has a marker of it.
+    var isExplicit = false
+    /// When it ends with all below it; nil when it stays.
+    var end: DirectoryEnd?
     var children: [[UInt8]: RememberedDirectory] = [:]
+
+    /// The directory at a path that leads on from here.
+    func directory(at path: ArraySlice<UInt8>) -> RememberedDirectory? {
+        var current = self
+        for name in path.split(separator: UInt8(ascii: "/")) {
+            guard let next = current.children[Array(name)] else { return nil }
+            current = next
+        }
+        return current
+    }
+
+    /// Whether this directory or one below was put explicitly.
+    var holdsExplicit: Bool { isExplicit || children.values.contains { $0.holdsExplicit } }
+
+    fileprivate mutating func update(
+        _ names: ArraySlice<ArraySlice<UInt8>>, _ change: (inout RememberedDirectory) -> Void
+    ) {
+        guard let name = names.first.map(Array.init) else { return change(&self) }
+        children[name]?.update(names.dropFirst(), change)
+    }
 
     /// This directory and all below it.
     fileprivate var size: Int { children.values.reduce(1) { $0 + $1.size } }
@@ -146,15 +156,25 @@ struct RememberedDirectory: Sendable {
         return children[name]?.remove(names.dropFirst()) ?? 0
     }
 
-    /// Drops every directory below that holds no key of the store.
+    /// Drops every directory below that holds no key of the store and that nobody put.
     fileprivate mutating func prune(at path: [UInt8], keeping hasKeys: ([UInt8]) -> Bool) {
         for name in children.keys {
             let below = path + [UInt8(ascii: "/")] + name
-            if hasKeys(below) {
+            if children[name]?.holdsExplicit == true || hasKeys(below) {
                 children[name]?.prune(at: below, keeping: hasKeys)
             } else {
                 children[name] = nil
             }
         }
     }
+}
+
+/// When a directory ends.
+struct DirectoryEnd: Sendable, Equatable {
+    /// Milliseconds of the monotonic clock, which decides.
+    let monotonic: Int64
+    /// Unix milliseconds, which are shown.
+    let unix: Int64
+
+    func life(now: Int64) -> KeyspaceLife { KeyspaceLife(endsAt: unix, millisecondsLeft: monotonic &- now) }
 }

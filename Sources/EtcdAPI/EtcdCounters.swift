@@ -29,6 +29,8 @@ package struct EtcdCounters: Sendable, Equatable {
     package var http2Connections = 0
     /// What was called on them.
     package var grpc = GRPCCounters()
+    /// What the v3 services did, over gRPC and the gateway.
+    package var v3 = EtcdV3Counters()
     /// Requests that were no HTTP/1.1 (400, 417), or whose head was too large (431).
     package var malformedRequests = 0
     package var headersOverLimit = 0
@@ -42,6 +44,10 @@ package struct EtcdCounters: Sendable, Equatable {
     package var deadlinesReceiving = 0
     package var deadlinesIdle = 0
     package var deadlinesSending = 0
+    /// Watches of the v2 API open now; those refused at the bound; those ended because their client did not keep up.
+    package var watches = 0
+    package var watchesRefused = 0
+    package var watchesCut = 0
     /// The v2 tree's memory, and what it had to forget at its bound.
     package var rememberedDirectories = 0
     package var rememberedCreations = 0

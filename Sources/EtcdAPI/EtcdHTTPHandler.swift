@@ -1,13 +1,12 @@
 package import HTTPTypes
 
-/// The etcd door over HTTP/1.1: the v2 keys API, `/version` and `/health`, whatever listener a request came in by.
+/// The etcd door over HTTP/1.1: the whole v2 API, v3's JSON gateway, `/version` and `/health`, whatever listener a
+/// request came in by.
 ///
 /// What etcd's mux does is done here: CORS fields on every answer, `OPTIONS`, redirects to clean paths, 404 and 405 in
-/// plain text. Routes that regdns does not serve yet (`/v2/members`, `/v2/machines`, `/v2/stats`, `/v2/auth`, `/v3/…`)
-/// are not found.
+/// plain text.
 ///
-/// Answers are whole: `wait` and `stream` are refused. When they come, a second method beside `respond` will give a
-/// head and a sequence of chunks, and `respond` will stay for listeners that cannot stream; `async` is here for it.
+/// Answers are whole but those to `wait` and to a watch over the gateway, whose body is a sequence of events.
 package struct EtcdHTTPHandler: Sendable {
     /// The version told to clients: the one whose answers the tests have recorded.
     package static let version = "3.4.23"
@@ -16,13 +15,22 @@ package struct EtcdHTTPHandler: Sendable {
 
     let keyspace: Keyspace
     let metrics = EtcdMetrics()
+    private let node: NodeFacts
+    private let gateway: V3Gateway
     private let isServing: @Sendable () -> Bool
 
     /// - Parameters:
     ///   - keyspace: the keys to serve.
+    ///   - v3: the services of the gateway; nil for ones of its own.
+    ///   - etcdAddresses: where the etcd port listens, for clients that come in by another listener; may be empty.
     ///   - isServing: what `/health` says.
-    package init(keyspace: Keyspace, isServing: @escaping @Sendable () -> Bool = { true }) {
+    package init(
+        keyspace: Keyspace, v3: EtcdV3? = nil, etcdAddresses: @escaping @Sendable () -> [EtcdAddress] = { [] },
+        isServing: @escaping @Sendable () -> Bool = { true }
+    ) {
         self.keyspace = keyspace
+        self.node = NodeFacts(keyspace: keyspace, etcdAddresses: etcdAddresses)
+        self.gateway = V3Gateway(v3 ?? EtcdV3(keyspace: keyspace, etcdAddresses: etcdAddresses))
         self.isServing = isServing
     }
 
@@ -30,9 +38,15 @@ package struct EtcdHTTPHandler: Sendable {
     package var counters: EtcdCounters {
         var counters = metrics.snapshot
         let memory = keyspace.remembering { $0.counts }
+        let creations = keyspace.creationCounts
         counters.rememberedDirectories = memory.directories
-        counters.rememberedCreations = memory.creations
-        counters.treeForgotten = memory.forgotten
+        counters.rememberedCreations = creations.notes
+        counters.treeForgotten = memory.forgotten + creations.forgotten
+        let watches = keyspace.history.counts
+        counters.watches = watches.watches
+        counters.watchesRefused = watches.refused
+        counters.watchesCut = watches.cut
+        counters.v3 = gateway.v3.counters
         return counters
     }
 
@@ -41,15 +55,17 @@ package struct EtcdHTTPHandler: Sendable {
     /// - Parameters:
     ///   - request: method, fields and the target as sent (origin or absolute form) in `path`.
     ///   - body: the whole body; empty when there is none.
-    /// - Returns: the head with `Content-Length`, and the body, which the listener leaves out when it answers `HEAD`.
-    package func respond(to request: HTTPRequest, body: [UInt8]) async -> (HTTPResponse, [UInt8]) {
+    ///   - arrival: the address of this node that the request came in on; nil when it is not known.
+    package func reply(to request: HTTPRequest, body: [UInt8], arrival: EtcdAddress?) async -> EtcdReply {
         let method = request.method.rawValue
-        let answer = answer(to: request, method: method, body: body)
+        let answer = answer(to: request, method: method, body: body, arrival: arrival)
         metrics.count { $0.count(method: method, status: answer.status) }
-        return answer.response
+        return answer.reply
     }
 
-    private func answer(to request: HTTPRequest, method: String, body: [UInt8]) -> EtcdAnswer {
+    private func answer(
+        to request: HTTPRequest, method: String, body: [UInt8], arrival: EtcdAddress?
+    ) -> EtcdAnswer {
         if method == "OPTIONS" { return EtcdAnswer(status: 200) }
         guard let target = RequestTarget(request.path ?? "/") else { return .badRequest }
         let clean = target.cleanPath
@@ -74,14 +90,32 @@ package struct EtcdHTTPHandler: Sendable {
                 keyspace: keyspace, method: method, key: key, query: target.query,
                 contentType: request.headerFields[.contentType] ?? "", body: body
             ).answer()
+        case let path where V3Gateway.serves(path):
+            return gateway.answer(String(decoding: path, as: UTF8.self), method: method, body: body)
         default:
-            return .notFound
+            return node.answer(
+                String(decoding: clean, as: UTF8.self), method: method, arrival: arrival, counts: metrics.snapshot)
+                ?? .notFound
         }
     }
 
     private static let versionPath = Array("/version".utf8)
     private static let healthPath = Array("/health".utf8)
     private static let keysPath = Array("/v2/keys".utf8)
+}
+
+/// An answer as a listener sends it.
+package struct EtcdReply: Sendable {
+    package enum Body: Sendable {
+        /// A whole body, which the listener leaves out when it answers `HEAD`. The head has its length.
+        case bytes([UInt8])
+        /// Lines of JSON, each to be sent as it comes; the head goes out before the first. To be cancelled when the
+        /// client goes away.
+        case events(EtcdEvents)
+    }
+
+    package let head: HTTPResponse
+    package let body: Body
 }
 
 /// An answer before it is one of `HTTPTypes`: what the routes have in common is added by `response`.
@@ -97,6 +131,8 @@ struct EtcdAnswer {
     /// Fields of this answer beside the type and the length.
     var fields: [(HTTPField.Name, String)] = []
     var body: [UInt8] = []
+    /// In the place of the body, when it comes piece by piece.
+    var events: EtcdEvents?
     /// False for what Go's server answers before etcd sees the request: no CORS fields.
     var isEtcds = true
 
@@ -111,8 +147,13 @@ struct EtcdAnswer {
         }
         if let contentType { response.headerFields[.contentType] = contentType.rawValue }
         for (name, value) in fields { response.headerFields[name] = value }
-        response.headerFields[.contentLength] = String(body.count)
+        if events == nil { response.headerFields[.contentLength] = String(body.count) }
         return (response, body)
+    }
+
+    var reply: EtcdReply {
+        let (head, body) = response
+        return EtcdReply(head: head, body: events.map { .events($0) } ?? .bytes(body))
     }
 
     static let notFound = plain(404, "404 page not found")

@@ -56,7 +56,7 @@ extension Keyspace {
                 var below = Children(directory: Array(key[..<slash]))
                 collect(entries[position..<end], into: &below, remembered: known)
                 addEmpties(of: known, into: &below, recursive: true)
-                children.add(directory: name, nodes: below.sorted(), created)
+                children.add(directory: name, nodes: below.sorted(), created, life(of: known))
             }
             position = end
         }
@@ -78,8 +78,9 @@ extension Keyspace {
             }
             skipped = Array(entry.key[...slash])
             let name = Array(entry.key[start..<slash])
-            let created = remembered?.children[name]?.createdIndex ?? index(of: entry.createRevision)
-            children.add(directory: name, nodes: nil, created)
+            let known = remembered?.children[name]
+            children.add(
+                directory: name, nodes: nil, known?.createdIndex ?? index(of: entry.createRevision), life(of: known))
         }
         guard entries.count == Self.pageEntries, let last = entries.last else { return [] }
         return skipped.isEmpty ? last.key + [0] : skipped.dropLast() + [UInt8(ascii: "0")]
@@ -92,7 +93,8 @@ extension Keyspace {
             guard registry.entry(namespace: namespace, key: path) == nil else { continue }
             var below = Children(directory: path)
             if recursive { addEmpties(of: directory, into: &below, recursive: true) }
-            children.add(directory: name, nodes: recursive ? below.sorted() : nil, directory.createdIndex)
+            children.add(
+                directory: name, nodes: recursive ? below.sorted() : nil, directory.createdIndex, life(of: directory))
         }
     }
 }
@@ -120,11 +122,13 @@ private struct Children {
         if accepts(key[min(prefixBytes, key.count)...]) { nodes.append(node()) }
     }
 
-    mutating func add(directory name: [UInt8], nodes children: [KeyspaceNode]?, _ createdIndex: Int64) {
+    mutating func add(
+        directory name: [UInt8], nodes children: [KeyspaceNode]?, _ createdIndex: Int64, _ life: KeyspaceLife?
+    ) {
         guard accepts(name[...]), directories.insert(name).inserted else { return }
         nodes.append(
             KeyspaceNode(
-                key: directory + [UInt8(ascii: "/")] + name, kind: .directory(nodes: children),
+                key: directory + [UInt8(ascii: "/")] + name, kind: .directory(nodes: children), life: life,
                 modifiedIndex: createdIndex, createdIndex: createdIndex))
     }
 

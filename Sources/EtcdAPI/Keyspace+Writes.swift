@@ -7,6 +7,8 @@ struct KeyspaceWrite {
     var ttl: Int64?
     /// Keeps the value there is and only sets the ttl.
     var refresh = false
+    /// Puts a directory; the value has no meaning then.
+    var directory = false
 
     var lease: LeaseRequest { ttl.map { .own(milliseconds: $0 * 1000) } ?? .permanent }
 }
@@ -33,21 +35,23 @@ extension Keyspace {
     /// How often a write is tried again when another door changes the key between look and batch.
     private static let attemptsMax = 64
 
-    /// Creates a key or replaces it whole: `PUT` without conditions.
+    /// Creates a key or replaces it whole: `PUT` without conditions. A directory may take a key's place.
     func set(_ path: [UInt8], _ write: KeyspaceWrite) throws(V2Error) -> KeyspaceEvent {
         try checkNotRoot(path)
         return try turn { () throws(V2Error) in
             let existing = try file(at: path)
             if existing == nil && write.refresh { throw missing(path, index: index) }
-            var event = try put(path, write, over: existing, preconditions: write.refresh ? [.exists] : [])
-            event.action = .set
-            event.node.createdIndex = event.node.modifiedIndex
-            remembering { $0.dropCreation(of: path) }
+            var note = WriteNote(action: .set, key: path, isRefresh: write.refresh)
+            note.existing = existing
+            note.previous = existing.map { node($0) }
+            if write.directory { return try putDirectory(path, write, note) }
+            let event = try put(path, write, note, preconditions: write.refresh ? [.exists] : [])
+            dropCreation(of: path)
             return event
         }
     }
 
-    /// Creates a key that must not exist: `PUT` with `prevExist=false`.
+    /// Creates a key or a directory that must not exist: `PUT` with `prevExist=false`.
     func create(_ path: [UInt8], _ write: KeyspaceWrite) throws(V2Error) -> KeyspaceEvent {
         try checkNotRoot(path)
         return try turn { () throws(V2Error) in
@@ -56,7 +60,7 @@ extension Keyspace {
         }
     }
 
-    /// Creates a key below a directory, named by the next index in 20 digits: `POST`.
+    /// Creates a key or a directory below a directory, named by the next index in 20 digits: `POST`.
     func append(below path: [UInt8], _ write: KeyspaceWrite) throws(V2Error) -> KeyspaceEvent {
         try turn { () throws(V2Error) in
             if case .file = find(path) { throw V2Error(.notADirectory, cause: path, index: index) }
@@ -67,26 +71,28 @@ extension Keyspace {
     }
 
     private func create(fresh path: [UInt8], _ write: KeyspaceWrite) throws(V2Error) -> KeyspaceEvent {
-        var event = try put(path, write, over: nil, preconditions: [.absent])
-        event.action = .create
-        event.previous = nil
-        remembering { $0.dropCreation(of: path) }
+        let note = WriteNote(action: .create, key: path)
+        if write.directory { return try putDirectory(path, write, note) }
+        let event = try put(path, write, note, preconditions: [.absent])
+        dropCreation(of: path)
         return event
     }
 
-    /// Writes a key that must exist: `PUT` with `prevExist=true`.
+    /// Writes a key that must exist: `PUT` with `prevExist=true`. Of a directory it sets the ttl.
     func update(_ path: [UInt8], _ write: KeyspaceWrite) throws(V2Error) -> KeyspaceEvent {
         try checkNotRoot(path)
         return try turn { () throws(V2Error) in
             guard let found = find(path) else { throw missing(path, index: index) }
+            var note = WriteNote(action: .update, key: path, isRefresh: write.refresh)
             guard case .file(let entry) = found else {
                 guard write.value.isEmpty else { throw V2Error(.notAFile, cause: path, index: index) }
-                throw .notAvailable("ttl", why: "directories have no ttl here")
+                note.previous = directoryNode(path)
+                return try putDirectory(path, write, note)
             }
-            var event = try put(path, write, over: entry, preconditions: [.exists])
-            event.action = .update
-            keepCreation(&event)
-            return event
+            note.existing = entry
+            note.previous = node(entry)
+            note.keptCreation = note.previous?.createdIndex
+            return try put(path, write, note, preconditions: [.exists])
         }
     }
 
@@ -97,11 +103,11 @@ extension Keyspace {
         try checkNotRoot(path)
         return try turn { () throws(V2Error) in
             let entry = try compared(path, comparison)
-            let unchanged = [Precondition.modRevision(entry.modRevision)]
-            var event = try put(path, write, over: entry, preconditions: unchanged)
-            event.action = .compareAndSwap
-            keepCreation(&event)
-            return event
+            var note = WriteNote(action: .compareAndSwap, key: path, isRefresh: write.refresh)
+            note.existing = entry
+            note.previous = node(entry)
+            note.keptCreation = note.previous?.createdIndex
+            return try put(path, write, note, preconditions: [.modRevision(entry.modRevision)])
         }
     }
 
@@ -109,9 +115,7 @@ extension Keyspace {
     func compareAndDelete(_ path: [UInt8], _ comparison: KeyspaceComparison) throws(V2Error) -> KeyspaceEvent {
         try turn { () throws(V2Error) in
             let entry = try compared(path, comparison)
-            var event = try delete(entry, preconditions: [.modRevision(entry.modRevision)])
-            event.action = .compareAndDelete
-            return event
+            return try delete(entry, .compareAndDelete, preconditions: [.modRevision(entry.modRevision)])
         }
     }
 
@@ -125,11 +129,11 @@ extension Keyspace {
         return try turn { () throws(V2Error) in
             switch find(path) {
             case nil: throw missing(path, index: index)
-            case .file(let entry): return try delete(entry, preconditions: [.exists])
+            case .file(let entry): return try delete(entry, .delete, preconditions: [.exists])
             case .directory:
                 guard directory || recursive else { throw V2Error(.notAFile, cause: path, index: index) }
                 guard recursive || isEmpty(path) else { throw V2Error(.directoryNotEmpty, cause: path, index: index) }
-                return try deleteDirectory(path)
+                return try deleteDirectory(path, .delete)
             }
         }
     }
@@ -137,7 +141,7 @@ extension Keyspace {
     // MARK: Steps
 
     /// Runs a write as the only one of the v2 API, again when another door came between its look and its batch.
-    private func turn(_ body: () throws(V2Error) -> KeyspaceEvent) throws(V2Error) -> KeyspaceEvent {
+    func turn(_ body: () throws(V2Error) -> KeyspaceEvent) throws(V2Error) -> KeyspaceEvent {
         let result: Result<KeyspaceEvent, V2Error> = writing {
             for _ in 1..<Self.attemptsMax {
                 do throws(V2Error) {
@@ -151,7 +155,7 @@ extension Keyspace {
         return try result.get()
     }
 
-    private func checkNotRoot(_ path: [UInt8]) throws(V2Error) {
+    func checkNotRoot(_ path: [UInt8]) throws(V2Error) {
         if path.isEmpty { throw V2Error(.rootReadOnly, cause: "/", index: index) }
     }
 
@@ -176,32 +180,38 @@ extension Keyspace {
         !hasKeys(below: path) && remembering { $0.directory(at: path[...]) }?.children.isEmpty != false
     }
 
-    /// Puts a key and makes the event of it; its action is the caller's to say.
+    /// Puts a key and makes the event of it.
     private func put(
-        _ path: [UInt8], _ write: KeyspaceWrite, over existing: Entry?, preconditions: [Precondition]
+        _ path: [UInt8], _ write: KeyspaceWrite, _ note: WriteNote, preconditions: [Precondition]
     ) throws(V2Error) -> KeyspaceEvent {
         try checkDirectories(above: path)
-        let life = existing.flatMap { self.life(of: $0) }
         let parent = path[..<(path.lastIndex(of: UInt8(ascii: "/")) ?? 0)]
         let known = createdIndices(above: parent)
         let intent = Intent.put(
-            namespace: namespace, key: path, value: value(of: write, over: existing), lease: write.lease,
+            namespace: namespace, key: path, value: value(of: write, over: note.existing), lease: write.lease,
             preconditions: preconditions)
-        let receipt = try apply([intent])
+        let receipt = try apply([intent], note)
         guard let change = receipt.changes.first(where: { $0.key == path && $0.current != nil }),
             let entry = change.current
         else { throw V2Error(.internalError, cause: "the put left no key", index: index(of: receipt.revision)) }
         let index = index(of: receipt.revision)
+        remember(parent, known, index)
+        if let kept = note.keptCreation { keep(createdIndex: kept, of: path, modifiedIndex: index) }
+        var node = node(entry)
+        node.createdIndex = note.keptCreation ?? index
+        let previous = change.previous.map { $0 === note.existing ? note.previous ?? self.node($0) : self.node($0) }
+        return KeyspaceEvent(
+            action: note.action, node: node, previous: note.action == .create ? nil : previous, index: index)
+    }
+
+    func remember(_ path: ArraySlice<UInt8>, _ known: [[UInt8]: Int64], _ index: Int64) {
         remembering {
-            $0.remember(
-                parent, hasKeys: { hasKeys(below: $0) }, createdIndex: { known[Array($0)] ?? index })
+            $0.remember(path, hasKeys: { hasKeys(below: $0) }, createdIndex: { known[Array($0)] ?? index })
         }
-        let previous = change.previous.map { node($0, life: $0 === existing ? life : nil) }
-        return KeyspaceEvent(action: .set, node: node(entry), previous: previous, index: index)
     }
 
     /// The indices of the directories at and above a path that the memory does not know but the store has keys below.
-    private func createdIndices(above path: ArraySlice<UInt8>) -> [[UInt8]: Int64] {
+    func createdIndices(above path: ArraySlice<UInt8>) -> [[UInt8]: Int64] {
         var known: [[UInt8]: Int64] = [:]
         var path = path
         while !path.isEmpty, remembering({ $0.directory(at: path) }) == nil {
@@ -218,51 +228,36 @@ extension Keyspace {
         return existing.registration.map { .registration($0) } ?? .bytes(registry.value(of: existing))
     }
 
-    private func keepCreation(_ event: inout KeyspaceEvent) {
-        guard let created = event.previous?.createdIndex else { return }
-        let node = event.node
-        event.node.createdIndex = created
-        remembering {
-            $0.keep(createdIndex: created, of: node.key, modifiedIndex: node.modifiedIndex) { key, modified in
-                registry.entry(namespace: namespace, key: key).map { index(of: $0.modRevision) } == modified
-            }
-        }
-    }
-
-    private func delete(_ entry: Entry, preconditions: [Precondition]) throws(V2Error) -> KeyspaceEvent {
+    private func delete(
+        _ entry: Entry, _ action: KeyspaceEvent.Action, preconditions: [Precondition]
+    ) throws(V2Error) -> KeyspaceEvent {
         let before = node(entry)
-        let receipt = try apply([.delete(namespace: namespace, key: entry.key, preconditions: preconditions)])
-        remembering { $0.dropCreation(of: entry.key) }
-        return removal(of: before, wasDirectory: false, revision: receipt.revision)
+        let note = WriteNote(action: action, key: entry.key, existing: entry, previous: before)
+        let receipt = try apply(
+            [.delete(namespace: namespace, key: entry.key, preconditions: preconditions)], note)
+        dropCreation(of: entry.key)
+        return removal(of: before, action, revision: receipt.revision)
     }
 
-    private func deleteDirectory(_ path: [UInt8]) throws(V2Error) -> KeyspaceEvent {
-        let created = directoryIndex(path)
-        let before = KeyspaceNode(
-            key: path, kind: .directory(nodes: nil), modifiedIndex: created, createdIndex: created)
-        let bounds = Self.bounds(below: path)
-        var intents = [Intent.deleteRange(namespace: namespace, lower: bounds.lower, upper: bounds.upper)]
-        if registry.entry(namespace: namespace, key: path) != nil {
-            intents.append(.delete(namespace: namespace, key: path))
-        }
-        let receipt = try apply(intents)
-        remembering { $0.forget(path[...]) }
-        return removal(of: before, wasDirectory: true, revision: receipt.revision)
-    }
-
-    private func removal(of before: KeyspaceNode, wasDirectory: Bool, revision: Int64) -> KeyspaceEvent {
+    func removal(of before: KeyspaceNode, _ action: KeyspaceEvent.Action, revision: Int64) -> KeyspaceEvent {
         let index = index(of: revision)
-        let node = KeyspaceNode(
-            key: before.key, kind: .removed(wasDirectory: wasDirectory), modifiedIndex: index,
-            createdIndex: before.createdIndex)
-        return KeyspaceEvent(action: .delete, node: node, previous: before, index: index)
+        var node = before.removed
+        node.modifiedIndex = index
+        return KeyspaceEvent(action: action, node: node, previous: before, index: index)
     }
 
     /// Applies a batch; the only place where errors of the store become errors of the v2 API.
-    private func apply(_ intents: [Intent]) throws(V2Error) -> Receipt {
-        do throws(RegistryError) {
-            return try registry.apply(intents)
-        } catch {
+    func apply(_ intents: [Intent], _ note: WriteNote) throws(V2Error) -> Receipt {
+        let result = WriteNote.$current.withValue(note) { () -> Result<Receipt, RegistryError> in
+            do throws(RegistryError) {
+                return .success(try registry.apply(intents))
+            } catch {
+                return .failure(error)
+            }
+        }
+        switch result {
+        case .success(let receipt): return receipt
+        case .failure(let error):
             switch error {
             case .preconditionFailed, .notFound:
                 // Without a cause: the key is not as it was looked at, so `turn` looks again.

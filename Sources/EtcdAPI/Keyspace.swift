@@ -7,7 +7,7 @@ import Synchronization
 /// `DirectoryMemory` remembers. Only keys that are clean paths (`/a/b`) have a node; where another door has put both a
 /// key and keys below it, the node is the directory. Keys and values are bytes and are never decoded here.
 ///
-/// Indices are the store's revisions of this node; `index(of:)` is the only place that says so.
+/// Indices are the store's revisions of this node as `RevisionNumbers` shows them, in v2 and v3 alike.
 ///
 /// The tree's rules (a file has no children, a directory no value) bind the writers of the v2 API among themselves:
 /// they take turns under one lock. Against the other doors each write is a batch of its own with the preconditions it
@@ -15,29 +15,67 @@ import Synchronization
 package final class Keyspace: Sendable {
     let registry: Registry
     let namespace: Namespace
+    /// How the store's revisions and etcd's go over into each other.
+    package let numbers: RevisionNumbers
     /// The id this node bears as a cluster of its own; a client that wanders to another node sees another cluster.
     let clusterID: UInt64
+    /// The last events, and who waits for the next ones.
+    let history: EventHistory
+    let clock: RegistryClock
+    let statistics = OperationCounts()
     /// Held by v2 writers from their first look at the tree until their batch is applied.
     private let writers = Mutex<Void>(())
     /// Held for short look-ups only.
     private let memory: Mutex<DirectoryMemory>
+    /// Held for short look-ups only, by observers too: who holds it must not call the store.
+    private let creations: Creations
+
+    private final class Creations: Sendable {
+        let memory: Mutex<CreationMemory>
+        init(bound: Int) { memory = Mutex(CreationMemory(bound: bound)) }
+    }
 
     /// - Parameters:
     ///   - registry: the store, which every door shares.
     ///   - namespace: the keys this view shows.
+    ///   - numbers: the numbers of this process; nil for those of a node without a tag or a state file.
     ///   - rememberedDirectories: bound of the tree's memory, for directories and for kept creations each.
-    package init(registry: Registry, namespace: Namespace = .default, rememberedDirectories: Int = 65_536) {
+    ///   - watches: bound on those who wait at once.
+    package init(
+        registry: Registry, namespace: Namespace = .default, numbers: RevisionNumbers? = nil,
+        rememberedDirectories: Int = 65_536, watches: Int = 16_384, clock: RegistryClock = .system
+    ) {
+        let numbers = numbers ?? RevisionNumbers(startUnixMilliseconds: clock.unixMilliseconds())
+        let creations = Creations(bound: rememberedDirectories)
+        let deadlines = registry.deadlines
+        var bounds = EventHistory.Bounds()
+        bounds.watches = watches
+        let views = EventHistory.Views(
+            namespace: namespace, numbers: numbers,
+            life: { Self.life(of: $0, by: deadlines, now: clock.now) },
+            createdIndex: { key, modified in
+                creations.memory.withLock { $0.createdIndex(of: key, modifiedIndex: modified) }
+            })
         self.registry = registry
         self.namespace = namespace
+        self.numbers = numbers
+        self.clock = clock
         self.clusterID = Self.identifier(of: registry.node)
         self.memory = Mutex(DirectoryMemory(bound: rememberedDirectories))
+        self.creations = creations
+        self.history = EventHistory(bounds: bounds, views: views)
+        registry.addObserver(history)
+        restoreDirectories()
     }
+
+    /// The cluster's id as v2 shows it.
+    var clusterText: String { String(clusterID, radix: 16) }
 
     /// The index of the store now: the highest that any node bears.
     var index: Int64 { index(of: registry.revision) }
 
     /// etcd's index for a revision of the store.
-    func index(of revision: Int64) -> Int64 { revision }
+    func index(of revision: Int64) -> Int64 { numbers.number(of: revision) }
 
     /// A stable id of 64 bits with the highest set (so that it shows as 16 digits): FNV-1a of the text.
     static func identifier(of text: String) -> UInt64 {
@@ -48,6 +86,30 @@ package final class Keyspace: Sendable {
 
     /// Looks something up in the tree's memory, or notes it there.
     func remembering<Result>(_ body: (inout DirectoryMemory) -> Result) -> Result { memory.withLock { body(&$0) } }
+
+    /// The index of creation of a key, for its state at a modified index.
+    func createdIndex(of key: [UInt8], modifiedIndex: Int64) -> Int64 {
+        creations.memory.withLock { $0.createdIndex(of: key, modifiedIndex: modifiedIndex) }
+    }
+
+    /// Notes that an update kept the index of creation. For v2 writers, one at a time.
+    func keep(createdIndex: Int64, of key: [UInt8], modifiedIndex: Int64) {
+        let full = creations.memory.withLock { $0.needsPruning(for: key) ? $0.notes : nil }
+        let kept = full?.filter { key, note in
+            registry.entry(namespace: namespace, key: key).map { index(of: $0.modRevision) } == note.modifiedIndex
+        }
+        creations.memory.withLock { memory in
+            if let kept { memory.prune(to: kept) }
+            memory.keep(.init(modifiedIndex: modifiedIndex, createdIndex: createdIndex), of: key)
+        }
+    }
+
+    func dropCreation(of key: [UInt8]) { creations.memory.withLock { $0.drop(key) } }
+
+    /// How many creations are noted, and how many were not for want of room.
+    var creationCounts: (notes: Int, forgotten: Int) {
+        creations.memory.withLock { ($0.notes.count, $0.forgotten) }
+    }
 
     /// Runs a v2 write when no other one runs.
     func writing<Result>(_ body: () -> Result) -> Result { writers.withLock { _ in body() } }
@@ -102,10 +164,23 @@ package final class Keyspace: Sendable {
         (path + [UInt8(ascii: "/")], path + [UInt8(ascii: "0")])
     }
 
-    /// The index of a directory: when it came to be, as far as that is remembered, else when its first key did.
-    func directoryIndex(_ path: [UInt8]) -> Int64 {
-        if let remembered = remembering({ $0.directory(at: path[...]) }) { return remembered.createdIndex }
-        return firstEntry(below: path).map { index(of: $0.createRevision) } ?? index
+    /// The node of a directory, with the index of when it came to be, as far as that is remembered, else of when its
+    /// first key did.
+    ///
+    /// - Parameter nodes: nil where the children are not asked for.
+    func directoryNode(_ path: [UInt8], nodes: [KeyspaceNode]? = nil) -> KeyspaceNode {
+        let remembered = path.isEmpty ? nil : remembering { $0.directory(at: path[...]) }
+        let created =
+            if path.isEmpty { Int64(0) } else {
+                remembered?.createdIndex ?? firstEntry(below: path).map { index(of: $0.createRevision) } ?? index
+            }
+        return KeyspaceNode(
+            key: path, kind: .directory(nodes: nodes), life: life(of: remembered), modifiedIndex: created,
+            createdIndex: created)
+    }
+
+    func life(of directory: RememberedDirectory?) -> KeyspaceLife? {
+        directory?.end?.life(now: clock.monotonicMilliseconds())
     }
 
     // MARK: Nodes
@@ -117,7 +192,7 @@ package final class Keyspace: Sendable {
 
     func node(_ entry: Entry, life: KeyspaceLife?) -> KeyspaceNode {
         let modified = index(of: entry.modRevision)
-        let created = remembering { $0.createdIndex(of: entry.key, modifiedIndex: modified) }
+        let created = createdIndex(of: entry.key, modifiedIndex: modified)
         return KeyspaceNode(
             key: entry.key, kind: .file(value: registry.value(of: entry)), life: life, modifiedIndex: modified,
             createdIndex: created)
@@ -126,8 +201,17 @@ package final class Keyspace: Sendable {
     /// When an entry ends; nil when it stays, or when its lease does not run.
     func life(of entry: Entry) -> KeyspaceLife? {
         guard let lease = registry.leaseInfo(of: entry), let left = lease.remainingMilliseconds else { return nil }
-        return KeyspaceLife(
-            expiration: lease.renewedAt &+ lease.lengthMilliseconds, secondsLeft: left > 0 ? (left &+ 999) / 1000 : 0)
+        return KeyspaceLife(endsAt: lease.renewedAt &+ lease.lengthMilliseconds, millisecondsLeft: left)
+    }
+
+    /// As `life(of:)`, for observers, who must not ask the store; also for an entry that is gone.
+    private static func life(of entry: Entry, by deadlines: LeaseDeadlines, now: Moment) -> KeyspaceLife? {
+        guard entry.lease != nil else { return nil }
+        let deadline = deadlines.deadline(entry.deadlineSlot)
+        // Suspended, or counted by another node: not known here.
+        guard deadline >= 0, deadline != .max else { return nil }
+        let left = deadline &- now.monotonic
+        return KeyspaceLife(endsAt: now.unix &+ left, millisecondsLeft: left)
     }
 
     /// What is at a path, as `GET` shows it.
@@ -142,10 +226,7 @@ package final class Keyspace: Sendable {
         case .file(let entry):
             return KeyspaceEvent(action: .get, node: node(entry), index: index)
         case .directory:
-            let created = path.isEmpty ? 0 : directoryIndex(path)
-            let node = KeyspaceNode(
-                key: path, kind: .directory(nodes: list(path, recursive: recursive)), modifiedIndex: created,
-                createdIndex: created)
+            let node = directoryNode(path, nodes: list(path, recursive: recursive))
             return KeyspaceEvent(action: .get, node: node, index: index)
         }
     }

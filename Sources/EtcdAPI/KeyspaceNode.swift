@@ -15,6 +15,15 @@ struct KeyspaceNode: Sendable {
     var modifiedIndex: Int64
     var createdIndex: Int64
 
+    /// What is left of the node when it is removed.
+    var removed: KeyspaceNode {
+        var wasDirectory = false
+        if case .directory = kind { wasDirectory = true }
+        return KeyspaceNode(
+            key: key, kind: .removed(wasDirectory: wasDirectory), modifiedIndex: modifiedIndex,
+            createdIndex: createdIndex)
+    }
+
     /// Whether listings leave the node out: its last path part starts with `_`.
     static func isHidden(_ name: ArraySlice<UInt8>) -> Bool { name.first == UInt8(ascii: "_") }
 }
@@ -25,12 +34,20 @@ struct KeyspaceLife: Sendable, Equatable {
     let expiration: Int64
     /// Whole seconds left, rounded up; 0 when it is over.
     let secondsLeft: Int64
+
+    /// - Parameters:
+    ///   - endsAt: Unix milliseconds.
+    ///   - millisecondsLeft: of the monotonic clock; negative when it is over.
+    init(endsAt: Int64, millisecondsLeft: Int64) {
+        expiration = endsAt
+        secondsLeft = millisecondsLeft > 0 ? (millisecondsLeft &+ 999) / 1000 : 0
+    }
 }
 
 /// What an operation did, or what a read found.
 struct KeyspaceEvent: Sendable {
-    enum Action: String, Sendable {
-        case get, set, create, update, compareAndSwap, delete, compareAndDelete
+    enum Action: String, Sendable, CaseIterable {
+        case get, set, create, update, compareAndSwap, delete, compareAndDelete, expire
     }
 
     var action: Action

@@ -26,7 +26,7 @@ enum MessageFraming {
 struct MessageReader {
     private let bytesMax: Int
     private let encoding: String?
-    private var buffer: ByteBuffer?
+    private(set) var buffer: ByteBuffer?
 
     /// - Parameters:
     ///   - bytesMax: the longest message taken.
@@ -54,18 +54,32 @@ struct MessageReader {
     mutating func next() throws(GRPCStatus) -> ByteBuffer? {
         guard let buffer, let flag = buffer.getInteger(at: buffer.readerIndex, as: UInt8.self),
             let length = buffer.getInteger(at: buffer.readerIndex + 1, as: UInt32.self).map({ Int($0) })
-        else { return nil }
+        else {
+            if let buffer { keepOnlyWhatIsNeeded(buffer) }
+            return nil
+        }
         guard length <= bytesMax else {
             throw GRPCStatus(
                 .resourceExhausted, "grpc: received message larger than max (\(length) vs. \(bytesMax))")
         }
-        guard buffer.readableBytes >= MessageFraming.prefixBytes + length else { return nil }
+        guard buffer.readableBytes >= MessageFraming.prefixBytes + length else {
+            keepOnlyWhatIsNeeded(buffer)
+            return nil
+        }
         try check(flag: flag)
         self.buffer?.moveReaderIndex(forwardBy: MessageFraming.prefixBytes)
         let message = self.buffer?.readSlice(length: length)
         if self.buffer?.readableBytes == 0 { self.buffer = nil }
         return message
     }
+
+    /// A few bytes that wait must not keep alive the buffer of the whole read that they came in.
+    private mutating func keepOnlyWhatIsNeeded(_ rest: ByteBuffer) {
+        guard rest.storageCapacity > Self.spareBytesMax + 2 * rest.readableBytes else { return }
+        buffer = ByteBuffer(bytes: rest.readableBytesView)
+    }
+
+    private static let spareBytesMax = 512
 
     private func check(flag: UInt8) throws(GRPCStatus) {
         switch (flag, encoding) {

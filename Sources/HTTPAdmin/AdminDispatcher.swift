@@ -6,7 +6,7 @@ package import RegistryStore
 /// type, token, and only then the body.
 package struct AdminDispatcher: Sendable {
     /// The etcd door on this listener (`/v2/…`, `/version`, `/health`); nil when it does not know the path either.
-    package typealias Fallback = @Sendable (HTTPRequest, [UInt8]) async -> (HTTPResponse, [UInt8])?
+    package typealias Fallback = @Sendable (HTTPRequest, HTTPCall) async -> HTTPAnswer?
 
     /// What the head of a request leads to.
     package enum Plan: Sendable {
@@ -167,7 +167,6 @@ package struct AdminDispatcher: Sendable {
         let request = HTTPRequest(
             method: call.method, scheme: call.isTLS ? "https" : "http", authority: call.authority,
             path: call.query.map { "\(call.path)?\($0)" } ?? call.path, headerFields: call.headers)
-        guard let (response, body) = await fallback(request, call.body) else { return nil }
-        return HTTPAnswer(status: response.status, headers: response.headerFields, body: .bytes(body))
+        return await fallback(request, call)
     }
 }

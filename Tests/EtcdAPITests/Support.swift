@@ -20,26 +20,57 @@ struct Door {
         var text: String { String(decoding: body, as: UTF8.self) }
     }
 
-    init(rememberedDirectories: Int = 65_536, isServing: @escaping @Sendable () -> Bool = { true }) throws {
+    init(
+        rememberedDirectories: Int = 65_536, watches: Int = 64, etcdAddresses: [EtcdAddress] = [],
+        isServing: @escaping @Sendable () -> Bool = { true }
+    ) throws {
         let layout = KeyLayout(prefix: "skydns", domain: try OwnerName("skydns.local"))
         registry = Registry(layout: layout, node: "test", origin: 7, clock: clock.registryClock)
-        keyspace = Keyspace(registry: registry, rememberedDirectories: rememberedDirectories)
-        handler = EtcdHTTPHandler(keyspace: keyspace, isServing: isServing)
+        // Small numbers: the store's revision 0 is index 1.
+        keyspace = Keyspace(
+            registry: registry, numbers: RevisionNumbers(startUnixMilliseconds: 1),
+            rememberedDirectories: rememberedDirectories, watches: watches, clock: clock.registryClock)
+        let addresses = etcdAddresses
+        handler = EtcdHTTPHandler(keyspace: keyspace, etcdAddresses: { addresses }, isServing: isServing)
     }
 
     @discardableResult
     func send(
         _ method: String, _ target: String, body: [UInt8] = [], fields: [String: String] = [:]
     ) async throws -> Answer {
+        let reply = try await reply(method, target, body: body, fields: fields)
+        var bytes: [UInt8] = []
+        switch reply.body {
+        case .bytes(let whole): bytes = whole
+        case .events(let events): while let line = await events.next() { bytes += line }
+        }
+        return Answer(status: reply.head.status.code, fields: Self.fields(of: reply), body: bytes)
+    }
+
+    /// The answer as the handler gives it, its events not waited for.
+    func reply(
+        _ method: String, _ target: String, body: [UInt8] = [], fields: [String: String] = [:],
+        arrival: EtcdAddress? = nil
+    ) async throws -> EtcdReply {
         var request = HTTPRequest(
             method: try required(HTTPRequest.Method(method)), scheme: "http", authority: "test", path: target)
         for (name, value) in fields {
             request.headerFields.append(HTTPField(name: try required(HTTPField.Name(name)), value: value))
         }
-        let (response, answer) = await handler.respond(to: request, body: body)
-        var got: [String: String] = [:]
-        for field in response.headerFields { got[field.name.canonicalName] = field.value }
-        return Answer(status: response.status.code, fields: got, body: answer)
+        return await handler.reply(to: request, body: body, arrival: arrival)
+    }
+
+    static func fields(of reply: EtcdReply) -> [String: String] {
+        var fields: [String: String] = [:]
+        for field in reply.head.headerFields { fields[field.name.canonicalName] = field.value }
+        return fields
+    }
+
+    /// Begins to wait at a key.
+    func watch(_ key: String, _ query: String = "") async throws -> EtcdEvents {
+        let reply = try await reply("GET", "/v2/keys\(key)?wait=true\(query)")
+        guard case .events(let events) = reply.body else { throw Missing() }
+        return events
     }
 
     @discardableResult
@@ -57,6 +88,7 @@ struct Door {
     func wait(milliseconds: Int64) {
         clock.advance(milliseconds: milliseconds)
         _ = registry.expireDue()
+        keyspace.expireDirectories()
     }
 }
 

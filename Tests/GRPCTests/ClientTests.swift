@@ -1,4 +1,5 @@
 import NIOCore
+import NIOEmbedded
 import NIOPosix
 import Synchronization
 import Testing
@@ -209,6 +210,25 @@ struct ClientTests {
         try await listener.close()
     }
 
+    /// etcd closes connections that ping while nothing is called.
+    @Test(arguments: [(false, false, 0), (false, true, 1), (true, false, 1)])
+    func pingsOnlyForCalls(always: Bool, hasCall: Bool, pings: Int) throws {
+        let channel = EmbeddedChannel()
+        var configuration = GRPCClientConfiguration()
+        configuration.keepaliveWithoutCalls = always
+        let client = try GRPCClient(channel, configuration)
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+        try channel.writeInbound(ByteBuffer(bytes: Wire.frame(4)))
+        if hasCall { _ = client.stream("/a.B/C") }
+        channel.embeddedEventLoop.run()
+        _ = try channel.readAllOutbound()
+        channel.embeddedEventLoop.advanceTime(by: .seconds(14))
+        let ping = Wire.frame(6, [0, 0, 0, 0, 0, 0, 0, 1])
+        #expect(try channel.readAllOutbound() == (0..<pings).flatMap { _ in ping })
+        channel.embeddedEventLoop.advanceTime(by: .seconds(3600))
+        #expect(channel.isActive == (pings == 0), "no answer")
+    }
+
     @Test func nobodyThere() async throws {
         let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .bind(host: "127.0.0.1", port: 0).get()
@@ -239,5 +259,13 @@ struct ClientTests {
             await flood.value
             await client.close()
         }
+    }
+}
+
+extension EmbeddedChannel {
+    func readAllOutbound() throws -> [UInt8] {
+        var all: [UInt8] = []
+        while let bytes = try readOutbound(as: ByteBuffer.self) { all += Array(bytes.readableBytesView) }
+        return all
     }
 }

@@ -215,6 +215,24 @@ struct HostileTests {
         #expect(wire.isOpen)
     }
 
+    /// Handlers that wait for what other calls have not sent go on when those are gone.
+    @Test func handlersWaitForOtherCalls() throws {
+        let handlers = HandlerList()
+        let wire = try Wire(.forTests(handlers))
+        let ids = try (0..<80).map { _ in
+            let id = try wire.open(Wire.fields("/test.Echo/Pour"))
+            try wire.send(Self.ok, on: id)
+            return id
+        }
+        let sent = wire.counters.messagesSent
+        #expect(wire.held.count < 4_500_000)
+        #expect(handlers.all[79] == ["message 3"])
+        for id in ids.prefix(50) { wire.write(.rstStream(.cancel), on: id) }
+        try wire.pump()
+        #expect(handlers.all[79] == ["message 3", "writable"])
+        #expect(wire.counters.messagesSent > sent)
+    }
+
     @Test func unreadAnswersAreBoundedPerConnection() throws {
         let wire = try Wire { $0.connectionHeldBytesMax = 3_000_000 }
         let answers = try (0..<5).map { _ in

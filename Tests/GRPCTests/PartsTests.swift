@@ -61,6 +61,18 @@ struct PartsTests {
         }
     }
 
+    /// Three bytes of a large read are three bytes.
+    @Test(arguments: [3, 5, 20]) func waitingBytesKeepNoLargeBufferAlive(_ count: Int) throws {
+        let read = ByteBuffer(bytes: [0, 0, 0, 0, 99] + [UInt8](repeating: 1, count: 60_000))
+        var reader = MessageReader(bytesMax: 100, encoding: nil)
+        reader.append(try #require(read.getSlice(at: 0, length: count)))
+        let message = try reader.next()
+        #expect(message == nil)
+        #expect(reader.bufferedBytes == count)
+        let buffer = reader.buffer ?? ByteBuffer()
+        #expect(buffer.storageCapacity <= 512 + 2 * buffer.readableBytes)
+    }
+
     @Test func budgetIsRefilledByTimeAndByAnswers() {
         var now = NIODeadline.uptimeNanoseconds(1_000_000_000)
         var budget = ControlBudget(bound: 10, perSecond: 2, now: now)

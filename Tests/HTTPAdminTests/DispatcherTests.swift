@@ -126,9 +126,9 @@ struct DispatcherTests {
 
     @Test(arguments: ["/v2", "/v2/keys/a", "/version", "/health"])
     func etcdPathsGoToTheirDoor(path: String) async {
-        let dispatcher = TestDispatcher.make(fallback: { request, body in
-            let text = "\(request.method) \(request.path ?? "") \(body.count)"
-            return (HTTPResponse(status: .accepted, headerFields: [.server: "door"]), Array(text.utf8))
+        let dispatcher = TestDispatcher.make(fallback: { request, call in
+            let text = "\(request.method) \(request.path ?? "") \(call.body.count)"
+            return HTTPAnswer(status: .accepted, headers: [.server: "door"], body: .bytes(Array(text.utf8)))
         })
         let call = HTTPCall(method: .put, path: path, query: "x=%20", body: [1, 2])
         let answer = await dispatcher.respond(to: call)

@@ -285,7 +285,7 @@ struct ListenerTests {
                     await CloseSignal().wait()
                     continuation.yield()
                 }
-                return (HTTPResponse(status: .ok), Array("door".utf8))
+                return HTTPAnswer(status: .ok, body: .bytes(Array("door".utf8)))
             },
             { server in
                 // Closing the sending side is how a client that waits goes away; a quick answer still arrives.

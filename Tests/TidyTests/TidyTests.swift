@@ -27,8 +27,8 @@ struct TidyTests {
             "SwiftProtobuf", "Synchronization",
         ],
         "EtcdAPI": [
-            "EtcdMessages", "GRPC", "RegistryStore", "HTTPTypes", "Logging", "NIOCore", "NIOHTTP1", "NIOHTTP2",
-            "NIOPosix", "ServiceLifecycle", "SwiftProtobuf", "Synchronization",
+            "EtcdMessages", "GRPC", "RegistryStore", "FoundationEssentials", "HTTPTypes", "Logging", "NIOCore",
+            "NIOHTTP1", "NIOHTTP2", "NIOPosix", "ServiceLifecycle", "SwiftProtobuf", "Synchronization",
         ],
         "regdns": [
             "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "ArgumentParser", "Configuration",

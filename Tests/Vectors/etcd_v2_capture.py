@@ -127,6 +127,40 @@ CASES = {
         delete("/d/f", recursive="true"), delete("/d/x/y"), get("/d", sorted="true"), delete("/d/x", dir="maybe"),
         delete("/d/x", recursive="maybe"), delete("/d/x"),
     ],
+    "directories put": [
+        put("/d/e", dir="true"), put("/d/e", dir="true"), put("/d/f", value="x"), put("/d/f", dir="true"),
+        put("/d/f", dir="true", ttl=5), put("/d/n", dir="true", prevExist="false"),
+        put("/d/n", dir="true", prevExist="false"), put("/d/m", dir="true", prevExist="true", ttl=5),
+        put("/d/x/y/z", dir="true", value="v"), put("/d/v", value="1"), put("/d/v/w", dir="true"),
+        put("/d/_h", dir="true"), put("/", dir="true"), put("/", dir="true", prevExist="true", ttl=5),
+        get("/d", recursive="true", sorted="true"), delete("/d/e"), delete("/d/e", dir="true"), get("/d/e"),
+        delete("/d", dir="true"), delete("/d/x", dir="true", recursive="true"), delete("/d/_h", dir="true"),
+        put("/d/o", dir="true", noValueOnSuccess="true"), put("/d/p", query="dir=maybe"),
+    ],
+    "ttl of directories": [
+        put("/d/e", dir="true", ttl=100), put("/d/e/k", value="1", ttl=500), get("/d", recursive="true", sorted="true"),
+        put("/d/e", dir="true", prevExist="true", ttl=200), get("/d/e"), put("/d/e", prevExist="true", ttl=300),
+        put("/d/e", dir="true", prevExist="true", ttl=60, refresh="true"), put("/d/e", prevExist="true"), get("/d/e"),
+        put("/d/e", prevExist="true", value="x"), put("/d/e", refresh="true", ttl=5),
+        put("/d/e", dir="true", refresh="true", ttl=5), put("/d/none", dir="true", refresh="true", ttl=5),
+        delete("/d/e", recursive="true"),
+    ],
+    "directories run out": [
+        put("/d/t", dir="true", ttl=1), put("/d/t/a", value="1"), put("/d/t/b/c", value="1", ttl=100),
+        put("/d/made/k", value="1"), put("/d/made", prevExist="true", ttl=1), 2.6, get("/d/t/a"), get("/d/t"),
+        get("/d", recursive="true", sorted="true"),
+    ],
+    "directories are not compared": [
+        put("/d", dir="true"), put("/d", query="prevIndex={+1}"), put("/d", query="prevValue=x"),
+        put("/d", query="prevIndex={+1}&dir=true"), put("/d", query="prevIndex={+1}&prevExist=true&dir=true"),
+        put("/d/none", query="prevIndex={+1}&dir=true"), delete("/d", prevIndex="{+1}"),
+        delete("/d", prevValue="x", recursive="true"), delete("/", prevIndex="{+1}"),
+        put("/k", value="x"), put("/k", query="prevValue=x&dir=true"), get("/k"),
+    ],
+    "post directories": [
+        post("/q", dir="true"), post("/q", dir="true", ttl=20), post("/q", value="x", dir="true"),
+        get("/q", recursive="true", sorted="true"), post("/q/{+1:20}", value="1"), get("/q/{+1:20}"),
+    ],
     "root": [
         put("/", value="1"), put("", value="1"), delete("/", recursive="true"), delete(""), get("/"), get(""),
         put("/", value="1", prevExist="false"), put("/", value="1", prevExist="true"), get("/none"),
@@ -278,6 +312,7 @@ def mark(text, base, version):
 
 
 def fill(text, base):
+    text = re.sub(r"\{\+(\d+):20\}", lambda m: "%020d" % (base + int(m[1])), text)
     return re.sub(r"\{\+(\d+)\}|%7B%2B(\d+)%7D", lambda m: str(base + int(m[1] or m[2])), text)
 
 

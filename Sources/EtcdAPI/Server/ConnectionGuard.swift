@@ -31,6 +31,8 @@ final class ConnectionGuard: ChannelInboundHandler {
     private var deadline: NIODeadline?
     private var alarm: (at: NIODeadline, task: Scheduled<Void>)?
     private var lingerBytesLeft = 4_194_304
+    /// Told when the server goes down, before the handlers behind are: ends an answer that would not end by itself.
+    var whenQuiescing: (() -> Void)?
 
     init(configuration: EtcdServerConfiguration, metrics: EtcdMetrics) {
         self.configuration = configuration
@@ -46,6 +48,7 @@ final class ConnectionGuard: ChannelInboundHandler {
         alarm?.task.cancel()
         alarm = nil
         deadline = nil
+        whenQuiescing = nil
         self.context = nil
     }
 
@@ -117,6 +120,7 @@ final class ConnectionGuard: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is ChannelShouldQuiesceEvent { whenQuiescing?() }
         if phase == .lingering, event as? ChannelEvent == .inputClosed {
             context.close(promise: nil)
         } else {

@@ -101,10 +101,7 @@ package final class EtcdServer: Service {
         await withTaskCancellationOrGracefulShutdownHandler {
             await withDiscardingTaskGroup { group in
                 for await job in jobs {
-                    group.addTask {
-                        let (response, body) = await handler.respond(to: job.request, body: job.body)
-                        job.reply(response, body)
-                    }
+                    group.addTask { await job.run(handler) }
                 }
             }
         } onCancelOrGracefulShutdown: {

@@ -16,6 +16,8 @@ final class HTTP1Connection: ChannelInboundHandler {
         case idle
         case receiving(HTTPRequestHead)
         case answering(HTTPRequestHead)
+        /// Within an answer that comes piece by piece.
+        case streaming(HTTPRequestHead)
         /// The last answer is on its way or out.
         case finished
     }
@@ -32,6 +34,8 @@ final class HTTP1Connection: ChannelInboundHandler {
     private var body: [UInt8] = []
     private var heldHere = 0
     private var inputClosed = false
+    /// Ends what makes the pieces of the answer under way.
+    private var whenGone: (@Sendable () -> Void)?
 
     /// - Parameter submit: has a job answered; its reply may come from any thread.
     init(
@@ -44,7 +48,15 @@ final class HTTP1Connection: ChannelInboundHandler {
         self.submit = submit
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) { releaseAll() }
+    func handlerAdded(context: ChannelHandlerContext) {
+        connectionGuard.whenQuiescing = { [weak self] in self?.whenGone?() }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        releaseAll()
+        whenGone?()
+        whenGone = nil
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch (unwrapInboundIn(data), state) {
@@ -97,13 +109,26 @@ final class HTTP1Connection: ChannelInboundHandler {
         }
         let loop = context.eventLoop
         let bound = NIOLoopBound((self, context), eventLoop: loop)
+        let arrival = context.localAddress.flatMap { address in
+            address.ipAddress.map { EtcdAddress(host: $0, port: address.port ?? 0) }
+        }
         submit(
-            EtcdJob(request: request, body: body) { response, body in
-                loop.execute {
-                    let (connection, context) = bound.value
-                    connection.answered(response, body: body, context: context)
-                }
-            })
+            EtcdJob(
+                request: request, body: body, arrival: arrival,
+                reply: { response, body in
+                    loop.execute {
+                        let (connection, context) = bound.value
+                        connection.answered(response, body: body, context: context)
+                    }
+                },
+                stream: { part in
+                    await withCheckedContinuation { done in
+                        loop.execute {
+                            let (connection, context) = bound.value
+                            connection.stream(part, context: context) { done.resume(returning: $0) }
+                        }
+                    }
+                }))
     }
 
     private func answered(_ response: HTTPResponse, body: [UInt8], context: ChannelHandlerContext) {
@@ -117,19 +142,59 @@ final class HTTP1Connection: ChannelInboundHandler {
         send(response, body: body, version: head.version, keepAlive: keepAlive, context: context)
     }
 
+    /// Sends a part of an answer that comes piece by piece.
+    ///
+    /// - Parameter done: told once the client has the part; false when it will never have it.
+    private func stream(_ part: EtcdJob.Part, context: ChannelHandlerContext, done: @escaping (Bool) -> Void) {
+        switch (part, state) {
+        case (.head(let response, let whenGone), .answering(let head)) where context.channel.isActive && !inputClosed:
+            state = .streaming(head)
+            self.whenGone = whenGone
+            // HTTP/1.0 has no chunks: the end of the connection is the end of the body.
+            let keepAlive = head.isKeepAlive && head.version != .http1_0
+            let parts = responseHead(response, version: head.version, keepAlive: keepAlive)
+            write(.head(parts), bytes: 0, context: context, done: done)
+        case (.piece(let bytes), .streaming) where context.channel.isActive:
+            guard held.reserve(bytes.count) else {
+                metrics.count { $0.memoryOverLimit += 1 }
+                context.close(promise: nil)
+                return done(false)
+            }
+            heldHere += bytes.count
+            write(.body(.byteBuffer(ByteBuffer(bytes: bytes))), bytes: bytes.count, context: context, done: done)
+        case (.end, .streaming(let head)):
+            whenGone = nil
+            sent(keepAlive: head.isKeepAlive && head.version != .http1_0, context: context)
+            done(true)
+        case (.head(_, let whenGone), _):
+            // The client has gone before its wait began: nobody reads an answer, and nothing else would end this.
+            whenGone()
+            context.close(promise: nil)
+            done(false)
+        default:
+            done(false)
+        }
+    }
+
+    private func write(
+        _ part: HTTPServerResponsePart, bytes: Int, context: ChannelHandlerContext, done: @escaping (Bool) -> Void
+    ) {
+        connectionGuard.enter(.sending)
+        context.writeAndFlush(wrapOutboundOut(part)).assumeIsolated().whenComplete { result in
+            // Nothing is left of it where the connection has ended meanwhile.
+            let released = min(bytes, self.heldHere)
+            self.held.release(released)
+            self.heldHere -= released
+            guard case .success = result else { return done(false) }
+            if case .streaming = self.state { self.connectionGuard.enter(.answering) }
+            done(true)
+        }
+    }
+
     private func send(
         _ response: HTTPResponse, body: [UInt8], version: HTTPVersion, keepAlive: Bool, context: ChannelHandlerContext
     ) {
-        var head = HTTPResponseHead(version: version, status: HTTPResponseStatus(statusCode: response.status.code))
-        head.headers.reserveCapacity(response.headerFields.count + 2)
-        for field in response.headerFields { head.headers.add(name: field.name.rawName, value: field.value) }
-        head.headers.add(
-            name: "Date", value: CivilTime(unixMilliseconds: RegistryClock.system.unixMilliseconds()).httpDate)
-        if !keepAlive {
-            head.headers.add(name: "Connection", value: "close")
-        } else if version == .http1_0 {
-            head.headers.add(name: "Connection", value: "keep-alive")
-        }
+        let head = responseHead(response, version: version, keepAlive: keepAlive)
         connectionGuard.enter(.sending)
         var written = context.write(wrapOutboundOut(.head(head)))
         var rest = ByteBuffer(bytes: body)
@@ -140,6 +205,20 @@ final class HTTP1Connection: ChannelInboundHandler {
         }
         written.assumeIsolated().whenComplete { _ in self.sent(keepAlive: keepAlive, context: context) }
         context.flush()
+    }
+
+    private func responseHead(_ response: HTTPResponse, version: HTTPVersion, keepAlive: Bool) -> HTTPResponseHead {
+        var head = HTTPResponseHead(version: version, status: HTTPResponseStatus(statusCode: response.status.code))
+        head.headers.reserveCapacity(response.headerFields.count + 2)
+        for field in response.headerFields { head.headers.add(name: field.name.rawName, value: field.value) }
+        head.headers.add(
+            name: "Date", value: CivilTime(unixMilliseconds: RegistryClock.system.unixMilliseconds()).httpDate)
+        if !keepAlive {
+            head.headers.add(name: "Connection", value: "close")
+        } else if version == .http1_0 {
+            head.headers.add(name: "Connection", value: "keep-alive")
+        }
+        return head
     }
 
     /// The client has the answer. Its end is told to the pipeline only now: with it the next request is let in, and a
@@ -202,7 +281,7 @@ final class HTTP1Connection: ChannelInboundHandler {
             } else {
                 refuse(400, "400 Bad Request", context: context)
             }
-        case .answering, .finished:
+        case .answering, .streaming, .finished:
             break
         }
     }
@@ -212,6 +291,7 @@ final class HTTP1Connection: ChannelInboundHandler {
         inputClosed = true
         switch state {
         case .idle, .receiving: context.close(promise: nil)
+        case .streaming: whenGone?()
         case .answering, .finished: break
         }
     }
@@ -221,8 +301,34 @@ final class HTTP1Connection: ChannelInboundHandler {
 struct EtcdJob: Sendable {
     let request: HTTPRequest
     let body: [UInt8]
-    /// Takes the answer, from any thread, at most once.
+    /// The address of this node that the connection came in on.
+    let arrival: EtcdAddress?
+    /// Takes a whole answer, from any thread, at most once.
     let reply: @Sendable (HTTPResponse, [UInt8]) -> Void
+    /// Takes an answer that comes piece by piece, from any thread, one part after the other; false when the client
+    /// will not have it.
+    let stream: @Sendable (Part) async -> Bool
+
+    enum Part: Sendable {
+        /// What is told when the client goes away before the end.
+        case head(HTTPResponse, whenGone: @Sendable () -> Void)
+        case piece([UInt8])
+        case end
+    }
+
+    /// Has a request answered.
+    func run(_ handler: EtcdHTTPHandler) async {
+        let answer = await handler.reply(to: request, body: body, arrival: arrival)
+        switch answer.body {
+        case .bytes(let bytes): reply(answer.head, bytes)
+        case .events(let events):
+            guard await stream(.head(answer.head, whenGone: { events.cancel() })) else { return events.cancel() }
+            while let piece = await events.next() {
+                guard await stream(.piece(piece)) else { return events.cancel() }
+            }
+            _ = await stream(.end)
+        }
+    }
 }
 
 extension HTTPRequest {

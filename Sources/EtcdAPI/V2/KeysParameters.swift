@@ -6,6 +6,9 @@ struct KeysParameters {
     var directory = false
     var recursive = false
     var wait = false
+    /// 0 when not asked for.
+    var waitIndex: UInt64 = 0
+    var stream = false
     var refresh = false
     var previousExists: Bool?
     /// Empty when not asked for: etcd refuses an empty value to compare with.
@@ -22,8 +25,7 @@ struct KeysParameters {
 
     init(method: String, form: FormValues) throws(V2Error) {
         previousIndex = try Self.number("prevIndex", in: form, or: .indexNotANumber)
-        // Read for its error alone: nothing waits yet.
-        _ = try Self.number("waitIndex", in: form, or: .indexNotANumber)
+        waitIndex = try Self.number("waitIndex", in: form, or: .indexNotANumber)
         recursive = try Self.word("recursive", in: form)
         // Listings are always sorted; without `sorted` etcd promises no order.
         _ = try Self.word("sorted", in: form)
@@ -31,7 +33,7 @@ struct KeysParameters {
         directory = try Self.word("dir", in: form)
         // Reads are this node's own state in any case (contract section 4).
         _ = try Self.word("quorum", in: form)
-        _ = try Self.word("stream", in: form)
+        stream = try Self.word("stream", in: form)
         if wait && method != "GET" {
             throw V2Error(.invalidField, cause: "\"wait\" can only be used with GET requests")
         }

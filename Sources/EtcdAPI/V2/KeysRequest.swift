@@ -20,13 +20,30 @@ struct KeysRequest {
                 throw V2Error(.tooLarge, cause: "body: more than \(EtcdHTTPHandler.bodyBytesMax) bytes")
             }
             let parameters = try KeysParameters(method: method, form: form())
-            let event = try event(parameters)
-            return answer(event, withNodes: !(parameters.noValueOnSuccess && event.action.writesValue))
+            if parameters.wait { return try wait(parameters) }
+            let operation = operation(parameters)
+            do throws(V2Error) {
+                let event = try event(operation, parameters)
+                keyspace.statistics.count(operation, succeeded: true)
+                return answer(event, withNodes: !(parameters.noValueOnSuccess && operation.writesValue))
+            } catch {
+                keyspace.statistics.count(operation, succeeded: false)
+                throw error
+            }
         } catch {
-            return EtcdAnswer(
-                status: error.httpStatus, contentType: .json,
-                fields: [clusterID, (.etcdIndex, String(error.index))], body: error.json)
+            var fields = [clusterID, (.etcdIndex, String(error.index))]
+            if error.code == .overloaded { fields.append((.retryAfter, "1")) }
+            return EtcdAnswer(status: error.httpStatus, contentType: .json, fields: fields, body: error.json)
         }
+    }
+
+    /// The head goes out at once: its index says from where on the client misses nothing.
+    private func wait(_ parameters: KeysParameters) throws(V2Error) -> EtcdAnswer {
+        let (events, index) = try keyspace.watch(
+            key, recursive: parameters.recursive, stream: parameters.stream, since: parameters.waitIndex)
+        var answer = EtcdAnswer(status: 200, contentType: .json, fields: fields(index: index))
+        answer.events = events
+        return answer
     }
 
     /// The form counts for `PUT` and `POST` alone; a body of another type is as good as none.
@@ -36,45 +53,51 @@ struct KeysRequest {
         return try FormValues(form: form, query: query)
     }
 
-    private func event(_ parameters: KeysParameters) throws(V2Error) -> KeyspaceEvent {
-        let write = KeyspaceWrite(value: parameters.value, ttl: parameters.ttl, refresh: parameters.refresh)
-        let comparison = KeyspaceComparison(value: parameters.previousValue, index: parameters.previousIndex)
+    private func operation(_ parameters: KeysParameters) -> KeyspaceEvent.Action {
         switch method {
         case "PUT":
-            if parameters.directory && !(parameters.compares && parameters.previousExists != false) {
-                throw .notAvailable("dir", why: "directories come with their first key and cannot be put")
-            }
             switch parameters.previousExists {
-            case false: return try keyspace.create(key, write)
-            case _ where parameters.compares: return try keyspace.compareAndSwap(key, comparison, write)
-            case true: return try keyspace.update(key, write)
-            default: return try keyspace.set(key, write)
+            case false: .create
+            case _ where parameters.compares: .compareAndSwap
+            case true: .update
+            default: .set
             }
-        case "POST":
-            if parameters.directory {
-                throw .notAvailable("dir", why: "directories come with their first key and cannot be posted")
-            }
-            return try keyspace.append(below: key, write)
-        case "DELETE":
-            if parameters.compares { return try keyspace.compareAndDelete(key, comparison) }
+        case "POST": .create
+        case "DELETE": parameters.compares ? .compareAndDelete : .delete
+        default: .get
+        }
+    }
+
+    private func event(
+        _ operation: KeyspaceEvent.Action, _ parameters: KeysParameters
+    ) throws(V2Error) -> KeyspaceEvent {
+        let write = KeyspaceWrite(
+            value: parameters.value, ttl: parameters.ttl, refresh: parameters.refresh, directory: parameters.directory)
+        let comparison = KeyspaceComparison(value: parameters.previousValue, index: parameters.previousIndex)
+        switch operation {
+        case .set: return try keyspace.set(key, write)
+        case .create where method == "POST": return try keyspace.append(below: key, write)
+        case .create: return try keyspace.create(key, write)
+        case .update: return try keyspace.update(key, write)
+        case .compareAndSwap: return try keyspace.compareAndSwap(key, comparison, write)
+        case .compareAndDelete: return try keyspace.compareAndDelete(key, comparison)
+        case .delete:
             return try keyspace.delete(key, directory: parameters.directory, recursive: parameters.recursive)
-        default:
-            if parameters.wait { throw .notAvailable("wait", why: "changes cannot be waited for yet") }
-            return try keyspace.read(key, recursive: parameters.recursive)
+        case .get, .expire: return try keyspace.read(key, recursive: parameters.recursive)
         }
     }
 
     private func answer(_ event: KeyspaceEvent, withNodes: Bool) -> EtcdAnswer {
-        let index = String(event.index)
-        return EtcdAnswer(
-            status: event.isCreation ? 201 : 200, contentType: .json,
-            fields: [clusterID, (.etcdIndex, index), (.raftIndex, index), (.raftTerm, "1")],
+        EtcdAnswer(
+            status: event.isCreation ? 201 : 200, contentType: .json, fields: fields(index: event.index),
             body: event.json(withNodes: withNodes))
     }
 
-    private var clusterID: (HTTPField.Name, String) {
-        (.etcdClusterID, String(keyspace.clusterID, radix: 16))
+    private func fields(index: Int64) -> [(HTTPField.Name, String)] {
+        [clusterID, (.etcdIndex, String(index)), (.raftIndex, String(index)), (.raftTerm, "1")]
     }
+
+    private var clusterID: (HTTPField.Name, String) { (.etcdClusterID, keyspace.clusterText) }
 }
 
 extension KeyspaceEvent.Action {
@@ -82,13 +105,13 @@ extension KeyspaceEvent.Action {
     fileprivate var writesValue: Bool {
         switch self {
         case .set, .create, .update, .compareAndSwap: true
-        case .get, .delete, .compareAndDelete: false
+        case .get, .delete, .compareAndDelete, .expire: false
         }
     }
 }
 
 extension HTTPField.Name {
-    fileprivate static let etcdClusterID = known("X-Etcd-Cluster-Id")
+    static let etcdClusterID = known("X-Etcd-Cluster-Id")
     fileprivate static let etcdIndex = known("X-Etcd-Index")
     fileprivate static let raftIndex = known("X-Raft-Index")
     fileprivate static let raftTerm = known("X-Raft-Term")

@@ -9,6 +9,7 @@ struct V2Error: Error, Equatable {
         case keyExists = 105
         case rootReadOnly = 107
         case directoryNotEmpty = 108
+        case unauthorized = 110
         case previousValueRequired = 201
         case ttlNotANumber = 202
         case indexNotANumber = 203
@@ -17,8 +18,7 @@ struct V2Error: Error, Equatable {
         case refreshWithValue = 211
         case refreshWithoutTTL = 212
         case internalError = 300
-        /// regdns: a parameter that etcd knows and this server does not serve.
-        case notAvailable = 601
+        case historyCleared = 401
         /// regdns: the request is larger than a limit of the registry or of this door.
         case tooLarge = 602
         /// regdns: the server is as busy as it may be; the same request may do later.
@@ -43,11 +43,6 @@ struct V2Error: Error, Equatable {
         self.init(code, cause: Array(cause.utf8), index: index)
     }
 
-    /// The error of a parameter that etcd serves and regdns does not.
-    static func notAvailable(_ parameter: String, why: String) -> V2Error {
-        V2Error(.notAvailable, cause: "\(parameter): \(why)")
-    }
-
     var message: String {
         switch code {
         case .keyNotFound: "Key not found"
@@ -57,6 +52,7 @@ struct V2Error: Error, Equatable {
         case .keyExists: "Key already exists"
         case .rootReadOnly: "Root is read only"
         case .directoryNotEmpty: "Directory not empty"
+        case .unauthorized: "The request requires user authentication"
         case .previousValueRequired: "PrevValue is Required in POST form"
         case .ttlNotANumber: "The given TTL in POST form is not a number"
         case .indexNotANumber: "The given index in POST form is not a number"
@@ -65,7 +61,7 @@ struct V2Error: Error, Equatable {
         case .refreshWithValue: "Value provided on refresh"
         case .refreshWithoutTTL: "A TTL must be provided on refresh"
         case .internalError: "Raft Internal Error"
-        case .notAvailable: "Not available in regdns"
+        case .historyCleared: "The event in requested index is outdated and cleared"
         case .tooLarge: "Request too large"
         case .overloaded: "Server is busy"
         case .storeFull: "Registry is full"
@@ -76,13 +72,13 @@ struct V2Error: Error, Equatable {
     var httpStatus: Int {
         switch code {
         case .keyNotFound: 404
+        case .unauthorized: 401
         case .compareFailed, .keyExists: 412
         case .notAFile, .directoryNotEmpty: 403
         case .notADirectory, .rootReadOnly, .previousValueRequired, .ttlNotANumber, .indexNotANumber, .invalidField,
-            .invalidForm, .refreshWithValue, .refreshWithoutTTL:
+            .invalidForm, .refreshWithValue, .refreshWithoutTTL, .historyCleared:
             400
         case .internalError: 500
-        case .notAvailable: 501
         case .tooLarge: 413
         case .overloaded: 503
         case .storeFull: 507

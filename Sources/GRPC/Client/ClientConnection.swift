@@ -117,7 +117,12 @@ final class ClientConnection: ChannelDuplexHandler {
 
     private func setAlarm(_ context: ChannelHandlerContext) {
         guard let interval = configuration.keepaliveInterval, !isShutDown else { return }
-        let next = pingSent.map { $0 + TimeAmount(configuration.keepaliveDeadline) } ?? lastRead + TimeAmount(interval)
+        let now = context.eventLoop.now
+        let wait =
+            pingSent.map { $0 + TimeAmount(configuration.keepaliveDeadline) - now }
+            ?? (lastRead + TimeAmount(interval) - now)
+        // Without calls a silence counts for nothing, however long.
+        let next = now + (wait > .zero ? wait : TimeAmount(interval))
         alarm = context.eventLoop.assumeIsolated().scheduleTask(deadline: next) { self.alarmRang(context) }
     }
 
@@ -129,7 +134,7 @@ final class ClientConnection: ChannelDuplexHandler {
                 return fail(
                     GRPCStatus(.unavailable, "keepalive: no answer within \(configuration.keepaliveDeadline)"))
             }
-        } else if now >= lastRead + TimeAmount(interval) {
+        } else if now >= lastRead + TimeAmount(interval), !calls.isEmpty || configuration.keepaliveWithoutCalls {
             pingSent = now
             write(.ping(HTTP2PingData(withInteger: 1), ack: false), on: .rootStream)
             context.flush()

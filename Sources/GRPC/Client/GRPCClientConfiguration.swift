@@ -11,8 +11,11 @@ package struct GRPCClientConfiguration: Sendable {
     package var streamWindow = 1_048_576
     /// Unsent bytes of one stream above which `send` waits.
     package var unsentBytesHigh = 65_536
-    /// A ping is sent every so often; nil: never.
+    /// While calls are under way, the server is pinged when it has been silent for so long; nil: never. etcd closes
+    /// connections that ping more often than every 5 s.
     package var keepaliveInterval: Duration? = .seconds(10)
+    /// Pings without calls, too. etcd closes connections that do (its `PermitWithoutStream` is off).
+    package var keepaliveWithoutCalls = false
     /// After a ping without any byte from the server for so long, the connection is given up.
     package var keepaliveDeadline: Duration = .seconds(5)
     /// `:authority`; nil: host and port.

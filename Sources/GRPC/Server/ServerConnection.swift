@@ -297,6 +297,10 @@ final class ServerConnection: ChannelDuplexHandler {
     /// Does what was found out in the middle of writes.
     private func settle() {
         guard phase != .ended else { return }
+        if isBlockedAsAWhole, unsentBytes <= Self.connectionUnsentHigh / 2 {
+            isBlockedAsAWhole = false
+            unblocked += streams.values.filter { $0.isBlocked && $0.unsentBytes <= configuration.unsentBytesLow }
+        }
         while !(ended.isEmpty && unblocked.isEmpty && closed.isEmpty) {
             let ended = ended
             let unblocked = unblocked
@@ -360,10 +364,6 @@ extension ServerConnection: NIOHTTP2FrameDelegate {
             unsentBytes -= count
             held.letGo(count)
             if stream.isBlocked, stream.unsentBytes <= configuration.unsentBytesLow { unblocked.append(stream) }
-            if isBlockedAsAWhole, unsentBytes <= Self.connectionUnsentHigh / 2 {
-                isBlockedAsAWhole = false
-                unblocked += streams.values.filter { $0.isBlocked && $0.unsentBytes <= configuration.unsentBytesLow }
-            }
         case .headers(let headers):
             budget.sentFrame()
             if headers.endStream, let stream = streams[frame.streamID], !stream.remoteEnded { ended.append(stream) }

@@ -247,6 +247,9 @@ extension HTTPCall {
         self.init(
             method: method, path: target.path, query: target.query, headers: headers,
             authority: target.authority ?? head.headers.first(name: "Host") ?? "", bodyLength: length,
-            remoteAddress: channel.remoteAddress?.ipAddress)
+            remoteAddress: channel.remoteAddress?.ipAddress,
+            localAddress: channel.localAddress.flatMap { address in
+                address.ipAddress.map { ListenAddress(host: $0, port: address.port ?? 0) }
+            })
     }
 }

@@ -22,13 +22,15 @@ package struct HTTPCall: Sendable {
     package var bodyLength: BodyLength
     /// Address of the peer without its port, for the log; nil when unknown.
     package var remoteAddress: String?
+    /// The address of this node that the connection came in on; nil when unknown.
+    package var localAddress: ListenAddress?
     /// Whether the connection itself is encrypted.
     package var isTLS: Bool
 
     package init(
         method: HTTPRequest.Method, path: String, query: String? = nil, headers: HTTPFields = [:],
         authority: String = "", body: [UInt8] = [], bodyLength: BodyLength? = nil, remoteAddress: String? = nil,
-        isTLS: Bool = false
+        localAddress: ListenAddress? = nil, isTLS: Bool = false
     ) {
         self.method = method
         self.path = path
@@ -38,6 +40,7 @@ package struct HTTPCall: Sendable {
         self.body = body
         self.bodyLength = bodyLength ?? (body.isEmpty ? .none : .known(body.count))
         self.remoteAddress = remoteAddress
+        self.localAddress = localAddress
         self.isTLS = isTLS
     }
 

@@ -10,12 +10,13 @@ struct ChangeFeed {
         /// The version of a removal; a write's is in `current`.
         let removal: Removal?
         let contentChanged: Bool
+        let isRenewal: Bool
 
         var change: Change? {
             guard let version = removal?.version ?? current?.version else { return nil }
             return Change(
                 kind: removal?.version.kind ?? .write, previous: previous, current: current,
-                contentChanged: contentChanged, version: version)
+                contentChanged: contentChanged, version: version, isRenewal: isRenewal)
         }
     }
 
@@ -50,7 +51,7 @@ struct ChangeFeed {
             let removal = change.current == nil ? Removal(change.version) : nil
             let event = Event(
                 revision: batch.revision, previous: change.previous, current: change.current, removal: removal,
-                contentChanged: change.contentChanged)
+                contentChanged: change.contentChanged, isRenewal: change.isRenewal)
             // Room is made first, so that the ring never grows beyond its bound.
             drop(until: eventsMax - 1, bytesMax - Self.cost(event))
             events.append(event)

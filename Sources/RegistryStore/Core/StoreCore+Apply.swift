@@ -86,7 +86,9 @@ extension StoreCore {
             registeredAt: entry.registeredAt, derivedIdentity: entry.derivedIdentity)
         swap(entry, for: current, in: space(entry.namespace))
         batch.changes.append(
-            Change(kind: .write, previous: entry, current: current, contentChanged: true, version: version))
+            Change(
+                kind: .write, previous: entry, current: current, contentChanged: true, version: version,
+                isRenewal: true))
     }
 
     // MARK: Put
@@ -131,7 +133,9 @@ extension StoreCore {
             batch.skipped[batch.changes.count] = SkippedValue(namespace: namespace, key: key, reason: reason)
         }
         batch.changes.append(
-            Change(kind: .write, previous: previous, current: current, contentChanged: !isEqual, version: version))
+            Change(
+                kind: .write, previous: previous, current: current, contentChanged: !isEqual, version: version,
+                isRenewal: value == nil && request.isOfOneEntry && previous?.lease == lease.id))
     }
 
     /// The hybrid time that a write of this key must be newer than.

@@ -23,7 +23,7 @@ extension StoreCore {
     /// Steps whose conditions have been looked at.
     private enum Planned {
         case intent(Intent)
-        case range(Namespace, [UInt8], [UInt8]?, Int)
+        case range(Namespace, [UInt8], [UInt8]?, Int, at: Int64?)
         case branch(Bool, [Planned])
     }
 
@@ -31,7 +31,8 @@ extension StoreCore {
         steps.map { step in
             switch step {
             case .intent(let intent): return .intent(intent)
-            case .range(let namespace, let lower, let upper, let limit): return .range(namespace, lower, upper, limit)
+            case .range(let namespace, let lower, let upper, let limit, let past):
+                return .range(namespace, lower, upper, limit, at: past)
             case .branch(let conditions, let then, let otherwise):
                 let holds = conditions.allSatisfy { condition in
                     condition.holds(
@@ -63,8 +64,15 @@ extension StoreCore {
                 try perform(intent, at: place, &batch, now: now)
                 place += 1
                 results.append(.changes(Array(batch.changes[before...])))
-            case .range(let namespace, let lower, let upper, let limit):
-                results.append(.range(range(namespace, lower: lower, upper: upper, limit: limit)))
+            case .range(let namespace, let lower, let upper, let limit, let past):
+                if let past {
+                    results.append(
+                        .range(
+                            try range(
+                                namespace, lower: lower, upper: upper, limit: limit, at: past, undoing: batch.changes)))
+                } else {
+                    results.append(.range(range(namespace, lower: lower, upper: upper, limit: limit)))
+                }
             case .branch(let holds, let steps):
                 results.append(.branch(succeeded: holds, try run(steps, &place, &batch, now: now)))
             }
@@ -72,31 +80,61 @@ extension StoreCore {
         return results
     }
 
-    /// As `range`, but as the store was after `revision`: the present content with later changes undone. O(changes
-    /// kept + entries of the range). Throws `compacted` when changes since then are not kept, and `futureRevision`.
+    /// As `range`, but as the store was after `revision`: the present content with later changes undone, those of a
+    /// batch under way included. O(log n + changes kept since + entries given). Throws `compacted` when changes since
+    /// then are not kept, and `futureRevision`.
     func range(
-        _ namespace: Namespace, lower: [UInt8], upper: [UInt8]?, limit: Int, at past: Int64
+        _ namespace: Namespace, lower: [UInt8], upper: [UInt8]?, limit: Int, at past: Int64,
+        undoing pending: [Change] = []
     ) throws(RegistryError) -> RangeResult {
-        guard past < revision else {
+        guard past < revision || !pending.isEmpty else {
             guard past == revision else { throw .futureRevision(current: revision) }
             return range(namespace, lower: lower, upper: upper, limit: limit)
         }
+        guard past <= revision else { throw .futureRevision(current: revision) }
         guard past >= feed.compactedRevision else { throw .compacted(oldest: feed.compactedRevision) }
         var old: [[UInt8]: Entry?] = [:]
-        for change in feed.changes(after: past) where change.namespace == namespace {
+        func undo(_ change: Change) {
             let key = change.key
-            guard ByteOrder.compare(lower, key) <= 0, upper.map({ ByteOrder.compare(key, $0) < 0 }) ?? true else {
-                continue
-            }
+            guard change.namespace == namespace, ByteOrder.compare(lower, key) <= 0,
+                upper.map({ ByteOrder.compare(key, $0) < 0 }) ?? true
+            else { return }
             // The first change after the moment knows what was there at it.
             if old[key] == nil { old[key] = .some(change.previous) }
         }
-        var entries = range(namespace, lower: lower, upper: upper, limit: .max).entries.filter { old[$0.key] == nil }
-        entries += old.values.compactMap { $0 }
-        entries.sort { ByteOrder.compare($0.key, $1.key) < 0 }
-        let wanted = min(entries.count, max(limit, 0))
-        return RangeResult(
-            entries: Array(entries[..<wanted]), totalCount: entries.count, more: wanted < entries.count,
-            revision: revision)
+        for change in feed.changes(after: past) { undo(change) }
+        for change in pending { undo(change) }
+        guard !old.isEmpty else { return range(namespace, lower: lower, upper: upper, limit: limit) }
+        return merge(old, into: namespace, lower: lower, upper: upper, limit: limit)
+    }
+
+    /// The entries of a range with those of some keys replaced by older ones.
+    private func merge(
+        _ old: [[UInt8]: Entry?], into namespace: Namespace, lower: [UInt8], upper: [UInt8]?, limit: Int
+    ) -> RangeResult {
+        let present = namespaces[namespace]
+        let returning = old.values.compactMap { $0 }.sorted { ByteOrder.compare($0.key, $1.key) < 0 }
+        let replaced = old.keys.count { present?.byKey.find($0) != nil }
+        let total =
+            range(namespace, lower: lower, upper: upper, limit: 0).totalCount - replaced + returning.count
+        let wanted = min(total, max(limit, 0))
+        var entries: [Entry] = []
+        entries.reserveCapacity(wanted)
+        var next = 0
+        if wanted > 0 {
+            present?.byKey.forEach(from: lower) { entry in
+                if let upper, ByteOrder.compare(entry.key, upper) >= 0 { return false }
+                while next < returning.count, entries.count < wanted,
+                    ByteOrder.compare(returning[next].key, entry.key) < 0
+                {
+                    entries.append(returning[next])
+                    next += 1
+                }
+                if entries.count < wanted, old[entry.key] == nil { entries.append(entry) }
+                return entries.count < wanted
+            }
+        }
+        entries += returning[next...].prefix(wanted - entries.count)
+        return RangeResult(entries: entries, totalCount: total, more: wanted < total, revision: revision)
     }
 }

@@ -10,8 +10,15 @@ package struct Change: Sendable {
     package let contentChanged: Bool
     /// Version of a removal (the tombstone's); equals `current.version` for writes.
     package let version: Version
+    /// A write that kept value and lease and only set how long the lease is or who counts it: who watches values has
+    /// nothing to be told.
+    package let isRenewal: Bool
 
-    package init(kind: OperationKind, previous: Entry?, current: Entry?, contentChanged: Bool, version: Version) {
+    package init(
+        kind: OperationKind, previous: Entry?, current: Entry?, contentChanged: Bool, version: Version,
+        isRenewal: Bool = false
+    ) {
+        self.isRenewal = isRenewal
         self.kind = kind
         self.previous = previous
         self.current = current

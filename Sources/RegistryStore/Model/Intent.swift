@@ -10,6 +10,14 @@ package enum LeaseRequest: Hashable, Sendable {
     case shared(LeaseID)
     /// Keeps whatever the entry has now; permanent for a new key.
     case keep
+
+    /// Whether it asks for a lease of this entry alone.
+    var isOfOneEntry: Bool {
+        switch self {
+        case .own, .suspended: true
+        case .permanent, .shared, .keep: false
+        }
+    }
 }
 
 /// What a put writes.

@@ -2,8 +2,8 @@
 package enum Step: Sendable {
     /// A wish, as in a batch.
     case intent(Intent)
-    /// Reads keys in `lower ..< upper` (nil: to the end).
-    case range(namespace: Namespace, lower: [UInt8], upper: [UInt8]?, limit: Int)
+    /// Reads keys in `lower ..< upper` (nil: to the end), as they are or as they were after revision `at`.
+    case range(namespace: Namespace, lower: [UInt8], upper: [UInt8]?, limit: Int, at: Int64? = nil)
     /// Runs one list of steps or the other. All conditions are looked at before the first step of the whole
     /// transaction, as etcd does, also those of branches inside branches.
     case branch(conditions: [StepCondition], then: [Step], otherwise: [Step])

@@ -1,16 +1,21 @@
+import EtcdAPI
 import Logging
 import RegistryStore
 import ServiceLifecycle
 import Synchronization
 
-/// Ends leases that ran out, every 50 ms.
+/// Ends leases that ran out, and directories of the etcd door, every 50 ms.
 struct ExpiryLoop: Service {
     let registry: Registry
+    let directories: Keyspace
     static let pause: Duration = .milliseconds(50)
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            while (try? await Task.sleep(for: Self.pause)) != nil { _ = registry.expireDue() }
+            while (try? await Task.sleep(for: Self.pause)) != nil {
+                _ = registry.expireDue()
+                directories.expireDirectories()
+            }
         }
     }
 }

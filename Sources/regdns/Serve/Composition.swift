@@ -47,7 +47,7 @@ struct Composition: Sendable {
             etcd: etcd, zones: zones, rate: rate)
 
         var services: [any Service] = [
-            ExpiryLoop(registry: registry),
+            ExpiryLoop(registry: registry, directories: etcd.keyspace),
             Observation(registry: registry, rate: rate, queries: queries, logger: logs.logger("store")),
             Reloading(logger: log) { zones?.reload(all: true) },
         ]
@@ -111,14 +111,19 @@ struct Composition: Sendable {
 
     private func makeEtcd(_ registry: Registry) async throws(UserError) -> EtcdDoor {
         let readiness = readiness
-        let handler = EtcdHTTPHandler(keyspace: Keyspace(registry: registry), isServing: { readiness.isReady })
-        guard !settings.etcd.isEmpty else { return EtcdDoor(handler: handler, server: nil) }
+        let keyspace = Keyspace(registry: registry, clock: clock)
+        let listening = ListeningAddresses()
+        let v3 = EtcdV3(keyspace: keyspace, etcdAddresses: { listening.addresses })
+        let handler = EtcdHTTPHandler(
+            keyspace: keyspace, v3: v3, etcdAddresses: { listening.addresses }, isServing: { readiness.isReady })
+        guard !settings.etcd.isEmpty else { return EtcdDoor(keyspace: keyspace, handler: handler, server: nil) }
         let configuration = EtcdServerConfiguration(
             addresses: settings.etcd.map { .init(host: $0.host, port: $0.port) })
         do {
             let server = try await EtcdServer.bind(
-                configuration: configuration, handler: handler, logger: logs.logger("etcd"))
-            return EtcdDoor(handler: handler, server: server)
+                configuration: configuration, handler: handler, routes: v3.routes, logger: logs.logger("etcd"))
+            listening.set(server.addresses.map { EtcdAddress(host: $0.host, port: $0.port) })
+            return EtcdDoor(keyspace: keyspace, handler: handler, server: server)
         } catch {
             switch error {
             case .cannotListen(let address, let reason): throw .listener("--etcd", "\(address)", reason)
@@ -154,8 +159,8 @@ struct Composition: Sendable {
         ).addRoutes(to: &routes)
         let dispatcher = AdminDispatcher(
             routes: routes, authenticator: OpenAuthenticator(),
-            fallback: { request, body in await etcd.respond(to: request, body: body) }, counters: counters,
-            clock: clock, logger: logs.logger("http"))
+            fallback: { request, call in await etcd.answer(request, call) }, counters: counters, clock: clock,
+            logger: logs.logger("http"))
         let server = AdminServer(
             addresses: settings.http.map { .init(host: $0.host, port: $0.port) }, dispatcher: dispatcher,
             counters: counters, warnings: WarningLimiter(now: clock.monotonicMilliseconds), logger: logs.logger("http"),
@@ -166,6 +171,7 @@ struct Composition: Sendable {
 
 /// The etcd door: its handler also serves the HTTP listener, its own listener may be off.
 struct EtcdDoor: Sendable {
+    let keyspace: Keyspace
     let handler: EtcdHTTPHandler
     let server: EtcdServer?
 }

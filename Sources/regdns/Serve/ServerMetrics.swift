@@ -69,8 +69,36 @@ enum ServerMetrics {
                 "regdns_etcd_connections_over_limit_total", "Connections closed at the bound.",
                 counters.connectionsOverLimit),
             counter("regdns_etcd_http2_connections_total", "HTTP/2 connections.", counters.http2Connections),
+            gauge("regdns_etcd_watches", "Watches of the v2 API open now.", counters.watches),
+            counter("regdns_etcd_watches_refused_total", "Watches refused at the bound.", counters.watchesRefused),
+            counter(
+                "regdns_etcd_watches_cut_total", "Watches ended because their client did not keep up.",
+                counters.watchesCut),
             counter("regdns_etcd_malformed_requests_total", "Requests that were no HTTP.", counters.malformedRequests),
-        ] + grpc(counters.grpc)
+        ] + grpc(counters.grpc) + v3(counters.v3)
+    }
+
+    private static func v3(_ counters: EtcdV3Counters) -> [MetricFamily] {
+        [
+            gauge("regdns_etcd_v3_watch_streams", "Streams of watches open now.", counters.watchStreams),
+            gauge("regdns_etcd_v3_watches", "Watches of the v3 API open now.", counters.watchers),
+            counter("regdns_etcd_v3_watch_events_total", "Events sent to watches.", counters.watchEvents),
+            counter("regdns_etcd_v3_watch_responses_total", "Responses with events.", counters.watchResponses),
+            counter(
+                "regdns_etcd_v3_watches_over_limit_total", "Watches refused at a bound.", counters.watchersOverLimit),
+            counter(
+                "regdns_etcd_v3_watches_behind_total", "Times a watch had to read on from an earlier place.",
+                counters.watchersBehind),
+            counter(
+                "regdns_etcd_v3_watches_compacted_total", "Watches cancelled since their history is gone.",
+                counters.watchersCompacted),
+            counter(
+                "regdns_etcd_v3_streams_unread_total", "Streams ended since their answers were not read.",
+                counters.streamsUnread),
+            counter(
+                "regdns_etcd_v3_locks_refused_total", "Transactions refused since they make a lock.",
+                counters.locksRefused),
+        ]
     }
 
     private static func grpc(_ counters: GRPCCounters) -> [MetricFamily] {
