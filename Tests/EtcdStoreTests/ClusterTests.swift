@@ -106,6 +106,29 @@ struct ClusterTests {
         await fixture.stop()
     }
 
+    @Test("the member that is watched hangs: pings tell, and another is watched")
+    func memberHangs() async throws {
+        let cluster = try await EtcdCluster(3)
+        try await fill(EtcdProbe(cluster.members[0]), 50)
+        let fixture = try StoreFixture(cluster.members.map(\.endpoint)) {
+            $0.client.keepaliveInterval = .seconds(1)
+            $0.client.keepaliveDeadline = .seconds(2)
+        }
+        try await fixture.untilLive()
+        let lookups = Lookups(fixture, Self.steady)
+        let endpoint = fixture.store.status.endpoint
+        let watched = try #require(cluster.members.first { "\($0.endpoint)" == endpoint })
+        let other = EtcdProbe(try #require(cluster.members.first { $0 !== watched }))
+        watched.pause()
+        try await other.untilServing()
+        try await other.put(path(3), "written while it hangs")
+        try await fixture.untilEqual(other)
+        #expect(fixture.store.status.endpoint != endpoint)
+        watched.resume()
+        await lookups.end()
+        await fixture.stop()
+    }
+
     @Test("the majority stops: names stay, writes fail at once, and all is well afterwards")
     func majorityStops() async throws {
         let cluster = try await EtcdCluster(3)

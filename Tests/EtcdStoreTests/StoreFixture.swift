@@ -29,8 +29,6 @@ final class StoreFixture: Sendable {
         registry = Registry(layout: layout, node: "n", origin: 1, isMirror: true)
         var configuration = EtcdStoreConfiguration(
             endpoints: endpoints, prefix: Array(Self.prefix.utf8), credentials: credentials)
-        configuration.client.keepaliveInterval = .seconds(1)
-        configuration.client.keepaliveDeadline = .seconds(1)
         configuration.timings.backoffMax = 500
         adjust(&configuration)
         var logger = Logger(label: "test")

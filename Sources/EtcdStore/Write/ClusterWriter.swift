@@ -12,7 +12,7 @@ final class ClusterWriter: Sendable {
     private let range: KeyRange
     private let connection: ClusterConnection
     private let applied: AppliedRevision
-    private let keepAlives: KeepAlives
+    private let keepAlives: KeepAliveLanes
     private let counters: StoreCounters
     private let clock: RegistryClock
     private let deadline: Duration
@@ -30,7 +30,7 @@ final class ClusterWriter: Sendable {
 
     init(
         _ configuration: EtcdStoreConfiguration, registry: Registry, connection: ClusterConnection,
-        applied: AppliedRevision, keepAlives: KeepAlives, counters: StoreCounters, clock: RegistryClock,
+        applied: AppliedRevision, keepAlives: KeepAliveLanes, counters: StoreCounters, clock: RegistryClock,
         hasContent: @escaping @Sendable () -> Bool
     ) {
         self.registry = registry

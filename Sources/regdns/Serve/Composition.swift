@@ -146,7 +146,7 @@ struct Composition: Sendable {
         let counters = HTTPCounters()
         var routes = RouteTable<HTTPAdmin.Operation>()
         Amalgam8Door(
-            registry: registry,
+            registry: registry, writer: registry,
             leases: LeasePolicy(
                 defaultMilliseconds: settings.leaseDefault.wholeMilliseconds,
                 minMilliseconds: settings.leaseMin.wholeMilliseconds,
