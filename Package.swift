@@ -82,6 +82,16 @@ let package = Package(
             name: "EtcdMessages",
             dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
             exclude: ["etcd.proto"]),
+        // An etcd cluster as the store behind the registry.
+        .target(
+            name: "EtcdStore",
+            dependencies: [
+                "EtcdMessages", "GRPC", "RegistryStore",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ]),
         .target(
             name: "EtcdAPI",
             dependencies: [
@@ -152,6 +162,15 @@ let package = Package(
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ]),
+        .testTarget(
+            name: "EtcdStoreTests",
+            dependencies: [
+                "DNSWire", "EtcdMessages", "EtcdStore", "GRPC", "RegistryStore", "RegdnsTestKit",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
         .testTarget(

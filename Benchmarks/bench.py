@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures regdns beside knot and nsd. README.md in this folder says what and how to read it."""
+"""Measures regdns beside knot, nsd and etcd. README.md in this folder says what and how to read it."""
 import argparse
 import os
 import platform
@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-from harness import load, memory, queries, writes, zones  # noqa: E402
+from harness import etcd, load, memory, queries, writes, zones  # noqa: E402
 from harness.context import Context  # noqa: E402
 from harness.load import Tools  # noqa: E402
 from harness.process import BenchError, Starter, cpu_plan  # noqa: E402
@@ -20,7 +20,7 @@ from harness.report import Report  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {"names": queries.names, "service": queries.service, "writes": writes.writes, "memory": memory.memory,
-            "zones": zones.zones}
+            "zones": zones.zones, "etcd": etcd.etcd}
 
 
 def arguments() -> argparse.Namespace:
@@ -73,6 +73,7 @@ def machine(options: argparse.Namespace, cpus) -> dict:
         "source tree": first_line("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
         "knot": first_line("knotd", "-V"),
         "nsd": first_line("nsd", "-v"),
+        "etcd": first_line("etcd", "--version"),
         "compiler of the load tools": first_line(os.environ.get("CC", "gcc"), "--version"),
     }
 

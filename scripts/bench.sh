@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # Debian keeps servers where only root's PATH looks.
 export PATH=$PATH:/usr/sbin:/sbin
-scripts/without-services.sh scripts/install-bench.sh
+scripts/install-bench.sh
 if [ -z "${REGDNS:-}" ]; then
     scripts/install-build.sh
     echo '== building regdns (the first release build takes some minutes)'

@@ -23,6 +23,14 @@ if [ "$(id -u)" -ne 0 ]; then
     as_root=(sudo --preserve-env=DEBIAN_FRONTEND)
 fi
 export DEBIAN_FRONTEND=noninteractive
+# Servers among the packages (etcd, knot, nsd) are for tests: Debian must not start them as this machine's own.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\n# Written while regdns installs test packages; gone afterwards.\nexit 101\n' |
+        "${as_root[@]}" tee "$policy" >/dev/null
+    trap '"${as_root[@]}" rm -f "$policy"' EXIT
+    "${as_root[@]}" chmod 755 "$policy"
+fi
 echo "== installing ${missing[*]}"
 install() { "${as_root[@]}" apt-get install --yes --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}"; }
 # The package lists of a fresh machine are empty or old.

@@ -3,10 +3,13 @@ import contextlib
 import ctypes
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 from . import wire
@@ -98,6 +101,7 @@ class Server:
     def __init__(self, kind: str, process: subprocess.Popen, log: Path, dns: int, http: int | None = None):
         self.kind, self.process, self.log, self.dns, self.http = kind, process, log, dns, http
         self.pids = [process.pid]
+        self.leavings: Path | None = None   # a folder to remove at the end
 
     def settle(self) -> None:
         """To be called when the server answers: by then nsd has forked its children."""
@@ -155,6 +159,8 @@ class Server:
     def stop(self) -> None:
         self.pids = descendants(self.process.pid) if self.process.poll() is None else self.pids
         end(self.process, self.pids)
+        if self.leavings:
+            shutil.rmtree(self.leavings, ignore_errors=True)
 
     def __enter__(self):
         return self
@@ -188,26 +194,52 @@ class Starter:
                 command, stdin=subprocess.DEVNULL, stderr=errors, preexec_fn=pinned(self.cpu), start_new_session=True,
                 **more)
 
-    def regdns(self, *options: str) -> Server:
-        """regdns with one DNS thread, memory only; returns when it has printed its start line."""
+    def regdns(self, *options: str, etcd: bool = False) -> Server:
+        """regdns with one DNS thread, memory only; returns when it has printed its start line. With `etcd` it listens on
+        the etcd port as well, and `http` is that port."""
         if self.regdns_binary is None:
             raise BenchError("no regdns binary")
         room = self._room("regdns")
         command = [self.regdns_binary, "serve", "--dns", "127.0.0.1:0", "--dns-threads", "1", "--http", "127.0.0.1:0",
-                   "--etcd", "off", "--forward", "off", "--log-level", "warning", *self.regdns_options, *options]
+                   "--etcd", "127.0.0.1:0" if etcd else "off", "--forward", "off", "--log-level", "warning", *self.regdns_options, *options]
         process = self._spawn(command, room / "log", stdout=subprocess.PIPE)
         server = Server("regdns", process, room / "log", 0)
         try:
             line = self._first_line(process, 60)
-            ports = dict(re.findall(r"\b(dns|http)=[^ ,]*:(\d+)", line))
-            if not line.startswith("regdns ready ") or ports.keys() != {"dns", "http"}:
+            ports = dict(re.findall(r"\b(dns|http|etcd)=[^ ,]*:(\d+)", line))
+            if not line.startswith("regdns ready ") or not {"dns", "etcd" if etcd else "http"} <= ports.keys():
                 server.check()
                 raise BenchError(f"regdns: no start line within 60 s, got {line!r}: {tail(server.log)}")
         except BaseException:
             server.stop()
             raise
-        server.dns, server.http = int(ports["dns"]), int(ports["http"])
+        server.dns, server.http = int(ports["dns"]), int(ports["etcd" if etcd else "http"])
         return server
+
+    def etcd(self) -> Server:
+        """A real etcd with one member and both dialects, its data in memory; `http` is its client port."""
+        room = self._room("etcd")
+        memory = Path(tempfile.mkdtemp(prefix="regdns-bench-", dir="/dev/shm"))
+        client, peer = free_port(), free_port()
+        command = ["etcd", "--name", "bench", "--data-dir", str(memory / "data"), "--enable-v2=true", "--log-level", "error",
+                   "--listen-client-urls", f"http://127.0.0.1:{client}",
+                   "--advertise-client-urls", f"http://127.0.0.1:{client}",
+                   "--listen-peer-urls", f"http://127.0.0.1:{peer}",
+                   "--initial-advertise-peer-urls", f"http://127.0.0.1:{peer}",
+                   "--initial-cluster", f"bench=http://127.0.0.1:{peer}"]
+        server = Server("etcd", self._spawn(command, room / "log", stdout=subprocess.DEVNULL), room / "log", 0, client)
+        server.leavings = memory
+        limit = time.monotonic() + 30
+        while time.monotonic() < limit:
+            server.check()
+            with contextlib.suppress(OSError):
+                with urllib.request.urlopen(f"http://127.0.0.1:{client}/health", timeout=1) as answer:
+                    if b"true" in answer.read():
+                        server.settle()
+                        return server
+            time.sleep(0.02)
+        server.stop()
+        raise BenchError(f"etcd is not healthy within 30 s: {tail(server.log)}")
 
     @staticmethod
     def _first_line(process: subprocess.Popen, seconds: float) -> str:

@@ -59,12 +59,21 @@ package final class DNSServerService: Service {
             let (address, channel) = try await bindTCP(tcp, wanted)
             bound.channels.append(channel)
             for _ in 0..<max(1, configuration.threads) {
-                bound.workers.append(try makeWorker(address, deferred))
+                bound.workers.append(try makeWorker(address, deferred, onlyIPv6: isOnlyIPv6(wanted)))
             }
             addresses.append(address)
         }
         self.bound.withLock { $0 = bound }
         return addresses
+    }
+
+    /// Whether an IPv6 wildcard must leave IPv4 alone: another listener has the same port there.
+    private func isOnlyIPv6(_ address: SocketAddress) -> Bool {
+        guard case .v6 = address, let port = address.port, port != 0 else { return false }
+        return configuration.listen.contains { other in
+            if case .v4 = other { return other.port == port }
+            return false
+        }
     }
 
     /// Finds a port that UDP and TCP both have free, and listens on TCP.
@@ -75,10 +84,10 @@ package final class DNSServerService: Service {
             var address = wanted
             do {
                 // Unshared, so that somebody else's port is noticed; the threads' shared sockets follow at once.
-                let descriptor = try DatagramSocket.bind(wanted, sharesPort: false)
+                let descriptor = try DatagramSocket.bind(wanted, sharesPort: false, onlyIPv6: isOnlyIPv6(wanted))
                 address.port = DatagramSocket.port(of: descriptor)
                 DatagramSocket.close(descriptor)
-                return (address, try await tcp.bind(address))
+                return (address, try await tcp.bind(address, onlyIPv6: isOnlyIPv6(wanted)))
             } catch {
                 if attempts > 0 { continue }
                 throw DNSServerError(flag: "--dns", value: Self.text(wanted), reason: Self.reason(error))
@@ -86,10 +95,13 @@ package final class DNSServerService: Service {
         }
     }
 
-    private func makeWorker(_ address: SocketAddress, _ deferred: DeferredAnswers) throws -> UDPWorker {
+    private func makeWorker(
+        _ address: SocketAddress, _ deferred: DeferredAnswers, onlyIPv6: Bool
+    ) throws -> UDPWorker {
         do {
             return UDPWorker(
-                socket: try DatagramSocket(binding: address), engine: try makeEngine(), deferred: deferred,
+                socket: try DatagramSocket(binding: address, onlyIPv6: onlyIPv6), engine: try makeEngine(),
+                deferred: deferred,
                 totals: totals,
                 clock: clock, logger: logger)
         } catch let error as SystemCallError {

@@ -30,6 +30,8 @@ extension APIError {
             self.init(.gone, message, detail: "revisions before \(oldest) are not kept")
         case .futureRevision(let current):
             self.init(.badRequest, message, detail: "the current revision is \(current)")
+        case .unavailable(let reason, let seconds):
+            self.init(.serviceUnavailable, message, detail: "\(reason); try again in \(seconds) s")
         }
     }
 }

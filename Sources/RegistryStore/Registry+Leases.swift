@@ -3,7 +3,8 @@ import Synchronization
 extension Registry {
     /// Makes a lease that may own many keys (etcd v3). Nil lets the store choose an id. Throws `leaseExists`.
     package func grantLease(id: LeaseID?, milliseconds: Int64) throws(RegistryError) -> LeaseInfo {
-        try state.withLock { (state) throws(RegistryError) in
+        try checkWritable()
+        return try state.withLock { (state) throws(RegistryError) in
             try state.core.grant(id, milliseconds: milliseconds, now: clock.now)
         }
     }
@@ -22,10 +23,12 @@ extension Registry {
         }
     }
 
-    /// What is known of a lease; nil when it does not exist (any more).
+    /// What is known of a lease; nil when it does not exist (any more), or when its external store has not told its
+    /// length yet.
     package func lease(_ id: LeaseID) -> LeaseInfo? {
         state.withLock { state in
-            state.core.leases.slot(of: id).map { state.core.leases.info($0, now: clock.monotonicMilliseconds()) }
+            guard let slot = state.core.leases.slot(of: id), state.core.leases.hasLength(slot) else { return nil }
+            return state.core.leases.info(slot, now: clock.monotonicMilliseconds())
         }
     }
 

@@ -21,6 +21,12 @@ struct ChangeWaiters {
 
     mutating func remove(_ id: UInt64) -> Continuation? { waiting.removeValue(forKey: id)?.continuation }
 
+    /// All of them, taken out.
+    mutating func takeAll() -> [Continuation] {
+        defer { waiting = [:] }
+        return waiting.values.map(\.continuation)
+    }
+
     /// Those that wait for less than `revision`, taken out.
     mutating func take(before revision: Int64) -> [Continuation] {
         guard !waiting.isEmpty else { return [] }

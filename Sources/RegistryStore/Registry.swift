@@ -20,6 +20,9 @@ package final class Registry: Sendable {
     /// The deadlines of all leases, to be read without a lock.
     package let deadlines: LeaseDeadlines
     package let limits: RegistryLimits
+    /// Whether an external store holds the truth: then only `mirror` changes this copy of it, every other write throws
+    /// `unavailable`, and revisions are that store's.
+    package let isMirror: Bool
     let clock: RegistryClock
     let state: Mutex<State>
     private let onSkippedValue: (@Sendable (SkippedValue) -> Void)?
@@ -32,16 +35,18 @@ package final class Registry: Sendable {
 
     /// - Parameters:
     ///   - origin: random per process start.
+    ///   - isMirror: whether the registry is the copy of an external store.
     ///   - onSkippedValue: called once for each value put that the DNS cannot use although it lies where it looks;
     ///     outside the store, after the write.
     package init(
         layout: KeyLayout, node: String, origin: UInt64, limits: RegistryLimits = .init(),
-        clock: RegistryClock = .system, onSkippedValue: (@Sendable (SkippedValue) -> Void)? = nil
+        clock: RegistryClock = .system, isMirror: Bool = false, onSkippedValue: (@Sendable (SkippedValue) -> Void)? = nil
     ) {
         let core = StoreCore(layout: layout, node: node, origin: origin, limits: limits)
         self.layout = layout
         self.node = node
         self.limits = limits
+        self.isMirror = isMirror
         self.clock = clock
         self.onSkippedValue = onSkippedValue
         deadlines = core.leases.deadlines
@@ -99,12 +104,19 @@ package final class Registry: Sendable {
     func perform<Value: Sendable>(
         _ body: (inout StoreCore, Moment) throws(RegistryError) -> (Value, StoreCore.Outcome?)
     ) throws(RegistryError) -> Value {
+        try checkWritable()
         let (value, told) = try state.withLock { (state) throws(RegistryError) -> (Value, Told?) in
             let (value, outcome) = try body(&state.core, clock.now)
             return (value, outcome.map { state.tell([$0]) })
         }
         if let told { finish(told) }
         return value
+    }
+
+    /// Throws when only an external store may be written.
+    func checkWritable() throws(RegistryError) {
+        guard isMirror else { return }
+        throw .unavailable(reason: "this node's copy of the external store cannot be written", retryAfterSeconds: 1)
     }
 
     /// What is left to do of writes once the store is free again.
@@ -114,7 +126,7 @@ package final class Registry: Sendable {
         let revision: Int64
     }
 
-    private func finish(_ told: Told) {
+    func finish(_ told: Told) {
         for waiter in told.waiters { waiter.resume(returning: told.revision) }
         guard let onSkippedValue else { return }
         for outcome in told.outcomes { for value in outcome.skipped { onSkippedValue(value) } }

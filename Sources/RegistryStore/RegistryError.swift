@@ -13,6 +13,9 @@ package enum RegistryError: Error, Hashable, Sendable {
     /// A range at a revision that is not kept any more; the oldest that is.
     case compacted(oldest: Int64)
     case futureRevision(current: Int64)
+    /// The external store that holds the truth cannot be written now, or did not say in time whether it did; when it
+    /// is worth another try.
+    case unavailable(reason: String, retryAfterSeconds: Int)
 
     package static func == (a: RegistryError, b: RegistryError) -> Bool {
         String(describing: a) == String(describing: b)

@@ -22,6 +22,29 @@ struct ServeTests {
         #expect(ended.output.split(separator: "\n").count == 1)
     }
 
+    @Test("Both wildcards share a port, and answers leave from the address that was asked")
+    func bothWildcards() async throws {
+        // The port is one that a first server was given for both protocols.
+        let first = try await RunningServer(["--dns", "[::]:0"])
+        let all = try await first.process.line(beginning: "regdns ready ")
+        let port = try #require(
+            RunningServer.fields(all)["dns"]?.split(separator: ",").last?.split(separator: ":").last)
+        first.process.signal(SIGTERM)
+        _ = try await first.process.end()
+        let process = try await RegdnsProcess([
+            "serve", "--dns", "0.0.0.0:\(port)", "--dns", "[::]:\(port)", "--http", "off", "--etcd", "off", "--forward",
+            "off",
+        ])
+        _ = try await process.line(beginning: "regdns ready ")
+        for address in ["127.0.0.1:\(port)", "127.0.0.2:\(port)", "[::1]:\(port)"] {
+            // The client's sockets are connected: they take answers from the address that was asked, and no other.
+            let answer = try await RegdnsProcess.run(["lookup", "nothing.skydns.local", "--dns", address])
+            #expect(answer.errors.contains("NXDOMAIN"), "\(address): \(answer.errors)")
+        }
+        process.signal(SIGTERM)
+        #expect(try await process.end().status == 0)
+    }
+
     @Test("Listeners that are off are not there")
     func off() async throws {
         let process = try await RegdnsProcess([

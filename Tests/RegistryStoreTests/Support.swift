@@ -78,7 +78,7 @@ struct Fixture {
     }
 
     /// What is wrong inside the store; nil when nothing is.
-    var inconsistency: String? { registry.state.withLock { $0.core.checkInvariants() } }
+    var inconsistency: String? { registry.inconsistency }
 
     /// All keys of a namespace as text, in order.
     func keys(namespace: Namespace = .default) -> [String] {

@@ -93,7 +93,8 @@ package final class GrowingText: Sendable {
             return await group.next() ?? nil
         }
         guard let found else {
-            throw Missing(description: "\(what) did not come within \(patience); there is: \(text)")
+            let why = hasEnded ? "did not come before the end" : "did not come within \(patience)"
+            throw Missing(description: "\(what) \(why); there is: \(text)")
         }
         return found
     }

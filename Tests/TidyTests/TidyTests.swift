@@ -22,6 +22,10 @@ struct TidyTests {
             "Logging", "NIOConcurrencyHelpers", "NIOCore", "NIOHPACK", "NIOHTTP2", "NIOPosix", "Synchronization",
         ],
         "EtcdMessages": ["SwiftProtobuf"],
+        "EtcdStore": [
+            "EtcdMessages", "GRPC", "RegistryStore", "DequeModule", "FoundationEssentials", "Logging", "NIOCore",
+            "SwiftProtobuf", "Synchronization",
+        ],
         "EtcdAPI": [
             "EtcdMessages", "GRPC", "RegistryStore", "FoundationEssentials", "HTTPTypes", "Logging", "NIOCore",
             "NIOHTTP1", "NIOHTTP2", "NIOPosix", "ServiceLifecycle", "SwiftProtobuf", "Synchronization",

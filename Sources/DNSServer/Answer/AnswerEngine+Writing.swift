@@ -84,12 +84,12 @@ extension AnswerEngine {
     /// Seconds a record may be cached: its own TTL, not beyond its lease.
     @inline(__always)
     private func remaining(_ block: AnswerBlock, _ record: Int) -> UInt32 {
-        let ttl = block.ttl(record)
+        let ttl = min(block.ttl(record), ttlMax)
         let slot = block.deadlineSlot(record)
         guard slot != LeaseDeadlines.none else { return ttl }
-        let left = deadlines.deadline(slot)
+        let left = deadlines.answerMilliseconds(slot, now: now)
         if left == .max { return ttl }
-        let seconds = max(0, left &- now &+ 999) / 1000
+        let seconds = (left &+ 999) / 1000
         return UInt32(truncatingIfNeeded: min(Int64(ttl), seconds))
     }
 

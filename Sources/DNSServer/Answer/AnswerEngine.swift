@@ -40,6 +40,8 @@ struct AnswerEngine: ~Copyable {
     var counters = EngineCounters()
     /// Time of the batch: monotonic milliseconds and Unix seconds.
     var now: Int64 = 0
+    /// Above every TTL of an answer, in seconds: bounded while the store behind the registry cannot be followed.
+    var ttlMax = UInt32.max
     var unixSeconds: Int64 = 0
 
     /// nil when the view has no place for another reader.
@@ -64,6 +66,7 @@ struct AnswerEngine: ~Copyable {
     /// Before a batch of questions.
     mutating func enter(now: Int64, unixSeconds: Int64) {
         self.now = now
+        ttlMax = deadlines.answerSecondsMax
         self.unixSeconds = unixSeconds
         view.epochs.enter(reader)
         let generation = view.currentZoneGeneration

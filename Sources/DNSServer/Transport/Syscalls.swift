@@ -28,8 +28,8 @@ final class DatagramSocket: @unchecked Sendable {
     private let batch: OpaquePointer
 
     /// Binds a socket that shares its port with the other threads' sockets.
-    init(binding address: SocketAddress) throws(SystemCallError) {
-        descriptor = try Self.bind(address, sharesPort: true)
+    init(binding address: SocketAddress, onlyIPv6: Bool) throws(SystemCallError) {
+        descriptor = try Self.bind(address, sharesPort: true, onlyIPv6: onlyIPv6)
         let wildcard = address.isWildcard
         if wildcard {
             // Replies must leave from the address that was asked, which only the packet information tells.
@@ -62,14 +62,18 @@ final class DatagramSocket: @unchecked Sendable {
     }
 
     /// Binds and returns a UDP socket; not shared: fails when anybody has the port.
-    static func bind(_ address: SocketAddress, sharesPort: Bool) throws(SystemCallError) -> Int32 {
+    ///
+    /// - Parameter onlyIPv6: for an IPv6 wildcard beside IPv4 sockets on the same port; else it takes IPv4 as well.
+    static func bind(
+        _ address: SocketAddress, sharesPort: Bool, onlyIPv6: Bool
+    ) throws(SystemCallError) -> Int32 {
         let descriptor = socket(address.family, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw SystemCallError(call: "socket", code: errno) }
         var one: Int32 = 1
-        var zero: Int32 = 0
+        var isOnlyIPv6: Int32 = onlyIPv6 ? 1 : 0
         if sharesPort { _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &one, socklen_t(4)) }
         if address.family == AF_INET6 {
-            _ = unsafe setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &zero, socklen_t(4))
+            _ = unsafe setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &isOnlyIPv6, socklen_t(4))
         }
         let result = unsafe address.withSockAddr { pointer, size in
             unsafe Glibc.bind(descriptor, pointer, socklen_t(size))

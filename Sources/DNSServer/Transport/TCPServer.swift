@@ -52,8 +52,15 @@ final class TCPServer: Sendable {
         self.engines = engines
     }
 
-    func bind(_ address: SocketAddress) async throws -> any Channel {
-        try await ServerBootstrap(group: group)
+    /// - Parameter onlyIPv6: as for `DatagramSocket.bind`.
+    func bind(_ address: SocketAddress, onlyIPv6: Bool) async throws -> any Channel {
+        var bootstrap = ServerBootstrap(group: group)
+        if case .v6 = address {
+            bootstrap = bootstrap.serverChannelOption(
+                ChannelOptions.Types.SocketOption(level: .ipv6, name: .ipv6_v6only), value: onlyIPv6 ? 1 : 0)
+        }
+        return
+            try await bootstrap
             .serverChannelOption(.backlog, value: 511)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)

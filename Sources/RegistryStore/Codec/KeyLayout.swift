@@ -39,6 +39,15 @@ package struct KeyLayout: Sendable {
         return key
     }
 
+    /// The key under which SkyDNS and CoreDNS find the registration of a primary key by one of its tags; nil when the
+    /// tag gives no label, or one that is SkyDNS's own.
+    package func aliasKey(service: String, id: String, tag: String) -> [UInt8]? {
+        let label = Self.dnsLabel(tag)
+        guard !label.isEmpty, !label.elementsEqual("dns".utf8) else { return nil }
+        return domainBytes + label + [UInt8(ascii: "/")] + Self.encode(service.utf8) + [UInt8(ascii: "/")]
+            + Self.encode(id.utf8)
+    }
+
     /// Percent-encodes every byte that may not stand in a path part, and the parts `.` and `..`, which paths swallow.
     static func encode(_ part: some Collection<UInt8>) -> [UInt8] {
         if part.elementsEqual(".".utf8) { return Array("%2E".utf8) }

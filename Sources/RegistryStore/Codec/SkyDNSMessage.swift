@@ -43,6 +43,23 @@ package enum SkyDNSMessage {
         return object.finish()
     }
 
+    /// A value that says the same to SkyDNS and CoreDNS under one more key, and that regdns reads past: it names the
+    /// key that it stands for.
+    package static func encodeAlias(of key: [UInt8], _ registration: Registration) -> [UInt8] {
+        var plain = registration
+        plain.instance = nil
+        var value = encode(plain)
+        var writer = JSONWriter()
+        writer.raw(value.count > 2 ? ",\"alias_of\":" : "\"alias_of\":")
+        writer.string(String(decoding: key, as: UTF8.self))
+        writer.raw("}")
+        value.removeLast()
+        return value + writer.bytes
+    }
+
+    /// Whether a value is an alias.
+    package static func isAlias(_ bytes: [UInt8]) -> Bool { (try? SkyDNSValue(bytes))?.isAlias ?? false }
+
     /// The endpoint text of a value that has none of its own: `host:port`, or `host` alone when the port is 0.
     package static func defaultEndpoint(_ host: ServiceHost, _ port: Int) -> String {
         let text = host.canonical.text

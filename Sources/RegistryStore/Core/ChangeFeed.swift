@@ -68,6 +68,14 @@ struct ChangeFeed {
         }
     }
 
+    /// Forgets everything: another history begins, in which the changes up to and including `revision` are not known.
+    mutating func restart(through revision: Int64) {
+        dropped += events.count
+        events.removeAll(keepingCapacity: true)
+        bytes = 0
+        compactedRevision = revision
+    }
+
     /// Forgets all changes of revisions up to and including this one. Batches go as wholes.
     mutating func compact(through revision: Int64) {
         while let first = events.first, first.revision <= revision {

@@ -46,6 +46,16 @@ package final class LeaseDeadlines: @unchecked Sendable {
         unsafe directory.deallocate()
     }
 
+    /// The longest time in seconds that answers from the registry may be cached, whatever their records say:
+    /// `UInt32.max` for no bound.
+    private let answerBound = Atomic<UInt32>(.max)
+
+    /// Bounds how long answers may be cached, as while an external store cannot be followed. From any thread.
+    package var answerSecondsMax: UInt32 {
+        get { answerBound.load(ordering: .relaxed) }
+        set { answerBound.store(newValue, ordering: .relaxed) }
+    }
+
     /// Slots that fit.
     package var capacity: Int { chunkCount * Self.chunkSize }
 

@@ -7,6 +7,14 @@ enum LeaseOwner {
     /// Two keys or more, which only a granted lease (etcd v3) can have.
     case many(LeaseKeys)
 
+    var isEmpty: Bool {
+        switch self {
+        case .nobody: return true
+        case .one: return false
+        case .many(let keys): return keys.isEmpty
+        }
+    }
+
     /// The entries in the order of their keys.
     var entries: [Entry] {
         switch self {
@@ -31,6 +39,7 @@ final class LeaseKeys {
         return result
     }
 
+    var isEmpty: Bool { tree.isEmpty }
     func insert(_ entry: Entry) { tree.insert(entry) }
     func remove(_ entry: Entry) { tree.remove(LeaseKeyOrder.sortBytes(of: entry).joined) }
 }
@@ -67,6 +76,8 @@ struct LeaseTable {
     private let slotsMax: Int
 
     private static let sharedMark = UInt16(1) << 15
+    /// The home of leases that an external store counts.
+    private static let mirrorHome = sharedMark - 1
     private static let ownMark = Int64(1) << 62
     private static let serialMask = (UInt64(1) << 38) - 1
 
@@ -97,7 +108,11 @@ struct LeaseTable {
     func isSuspended(_ slot: UInt32) -> Bool { isHome(slot) && deadlines.deadline(slot) == .max }
     /// Whether this node counts the lease.
     func isHome(_ slot: UInt32) -> Bool { home(slot) == 0 }
-    func homeName(_ slot: UInt32) -> String { homeNames[Int(home(slot))] }
+    func homeName(_ slot: UInt32) -> String { isMirrored(slot) ? "" : homeNames[Int(home(slot))] }
+    /// Whether an external store counts the lease.
+    func isMirrored(_ slot: UInt32) -> Bool { home(slot) == Self.mirrorHome }
+    /// Whether the length of the lease is known; that of a mirrored one comes later than the lease.
+    func hasLength(_ slot: UInt32) -> Bool { lengths[Int(slot)] >= 0 }
     private func home(_ slot: UInt32) -> UInt16 { homes[Int(slot)] & ~Self.sharedMark }
 
     /// Whether the lease was granted by itself and may own many keys.
@@ -205,15 +220,41 @@ struct LeaseTable {
         start(slot, length: lengths[Int(slot)], suspended: isSuspended(slot), now: now)
     }
 
+    // MARK: Leases that an external store counts
+
+    /// Takes a slot for a lease of an external store, of which only the id is known yet; nil when `isFull`. Until more
+    /// is known it bounds no answer.
+    mutating func allocateMirrored(_ id: LeaseID) -> UInt32? {
+        guard let slot = allocate(id: id, shared: true, length: -1, home: Self.mirrorHome) else { return nil }
+        deadlines.set(slot, .max)
+        return slot
+    }
+
+    /// Notes the length of a mirrored lease and what is left of it. When that is over without a later word the lease
+    /// was renewed elsewhere: it rests.
+    mutating func setMirrored(_ slot: UInt32, length: Int64, remaining: Int64, now: Moment) {
+        let deadline = now.monotonic &+ remaining
+        lengths[Int(slot)] = length
+        renewals[Int(slot)] = now.unix &- (length &- remaining)
+        deadlines.set(slot, deadline)
+        wheel.schedule(slot, deadline: deadline, now: now.monotonic)
+    }
+
+    /// Marks a lease as counted elsewhere, how far is not known.
+    mutating func rest(_ slot: UInt32) {
+        deadlines.set(slot, -max(0, lengths[Int(slot)]) - 1)
+        wheel.cancel(slot)
+    }
+
     /// Makes `home` the node that counts this lease, which the caller then starts.
     mutating func setHome(_ slot: UInt32, _ home: UInt16) {
         homes[Int(slot)] = home | (homes[Int(slot)] & Self.sharedMark)
     }
 
-    /// The number of a node's name; 0 is this node. At most 32,767 names are told apart, the rest share the last.
+    /// The number of a node's name; 0 is this node. At most 32,766 names are told apart, the rest share the last.
     mutating func homeIndex(_ name: String) -> UInt16 {
         if let index = homeNames.firstIndex(where: { ByteOrder.same($0, name) }) { return UInt16(index) }
-        guard homeNames.count < Int(Self.sharedMark) else { return Self.sharedMark - 1 }
+        guard homeNames.count < Int(Self.mirrorHome) else { return Self.mirrorHome - 1 }
         homeNames.append(name)
         return UInt16(homeNames.count - 1)
     }

@@ -169,6 +169,7 @@ extension StoreCore {
             return (nil, LeaseDeadlines.none, previous?.lease == nil)
         case .shared(let id):
             if let previous, previous.lease == id { return (id, previous.deadlineSlot, true) }
+            if batch.isRehearsal, leases.slot(of: id) == nil { try pretendLease(id, &batch, now: now) }
             guard let slot = leases.slot(of: id), leases.isShared(slot) else { throw .unknownLease(id) }
             leave(previous, &batch)
             return (id, slot, false)

@@ -19,6 +19,11 @@ extension StoreCore {
         }
         if sums.entries != entryCount || sums.bytes != entryBytes { return "the sums of the entries are wrong" }
         if sums.instances != instanceCount || sums.services != serviceCount { return "the sums of services are wrong" }
+        for id in leases.allIDs(sharedOnly: true) {
+            if let slot = leases.slot(of: id), leases.isMirrored(slot), leases.owner(slot).isEmpty {
+                return "lease \(id.rawValue) is mirrored and has no key"
+            }
+        }
         let owned = leases.allIDs(sharedOnly: false).reduce(0) { sum, id in
             sum + (leases.slot(of: id).map { leases.owner($0).entries.count } ?? 0)
         }

@@ -64,6 +64,10 @@ extension StoreCore {
     mutating func expireDue(now: Moment) -> [Outcome] {
         var outcomes: [Outcome] = []
         for slot in leases.due(now: now.monotonic, limit: limits.expiriesPerCall) {
+            if leases.isMirrored(slot) {
+                leases.rest(slot)
+                continue
+            }
             var batch = beginBatch()
             for entry in leases.owner(slot).entries {
                 remove(entry, version: clock.expiry(of: entry.version), in: space(entry.namespace), &batch)

@@ -159,7 +159,7 @@ extension StoreCore {
     }
 
     /// Takes the id from an entry, which keeps everything else, its version included.
-    private mutating func demote(_ entry: Entry, in index: NamespaceIndex, _ batch: inout Batch) {
+    mutating func demote(_ entry: Entry, in index: NamespaceIndex, _ batch: inout Batch) {
         guard let instance = entry.instance else { return }
         let identity = InstanceIdentity(
             service: instance.service, id: derivedID(entry.key, in: index), tags: instance.tags)

@@ -59,6 +59,8 @@ struct StoreCore: ~Copyable {
         var hasRemovals = false
         /// Tombstones were kept as the changes came, as a batch can that is never taken back.
         var hasTombstones = false
+        /// The batch is only tried and always taken back.
+        var isRehearsal = false
     }
 
     /// What a call did, for the owner to pass on.
@@ -70,6 +72,12 @@ struct StoreCore: ~Copyable {
     }
 
     func beginBatch() -> Batch { Batch(revision: revision + 1, clockBefore: clock) }
+
+    /// A batch of a mirror, whose revisions are the external store's.
+    func beginBatch(revision: Int64) -> Batch { Batch(revision: revision, clockBefore: clock) }
+
+    /// Takes over the revision of an external store where no change of ours says it.
+    mutating func setRevision(_ revision: Int64) { self.revision = revision }
 
     /// Makes a batch final: ends leases, keeps tombstones, appends to the feed.
     mutating func commit(_ batch: Batch, now: Moment) -> Outcome {

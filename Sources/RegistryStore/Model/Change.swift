@@ -30,7 +30,8 @@ package struct Change: Sendable {
     package var key: [UInt8] { (current ?? previous)?.key ?? [] }
 }
 
-/// All changes of one atomic batch. Revisions are node-local, start at 1 and have no holes.
+/// All changes of one atomic batch. Revisions are node-local, start at 1 and have no holes; in a mirror of an external
+/// store they are that store's, grow, and have holes.
 package struct ChangeBatch: Sendable {
     package let revision: Int64
     package let changes: [Change]

@@ -14,7 +14,7 @@ package struct LeaseInfo: Sendable {
     package let remainingMilliseconds: Int64?
     /// Unix milliseconds of the last renewal (or grant).
     package let renewedAt: Int64
-    /// Name of the node that counts this lease.
+    /// Name of the node that counts this lease; empty when an external store does.
     package let home: String
     package let isSuspended: Bool
 

@@ -1,0 +1,103 @@
+package import Logging
+package import RegistryStore
+
+/// An etcd cluster as the store: this node's registry is the copy of its keys below one prefix, and writes go to it.
+///
+/// The follower keeps the copy as it is in the cluster, through losses of members and of the cluster itself: names go on
+/// being answered from the last state. Leases are the cluster's; nothing runs out here.
+package final class EtcdStore: Sendable {
+    package let counters = StoreCounters()
+    private let registry: Registry
+    private let clock: RegistryClock
+    private let connection: ClusterConnection
+    private let applied: AppliedRevision
+    private let leases: LeaseLengths
+    private let keepAlives: KeepAlives
+    private let follower: Follower
+    private let writer: ClusterWriter
+
+    /// - Parameter registry: made with `isMirror`; only this store changes it.
+    package init(
+        _ configuration: EtcdStoreConfiguration, registry: Registry, clock: RegistryClock = .system, logger: Logger
+    ) {
+        self.registry = registry
+        self.clock = clock
+        connection = ClusterConnection(configuration)
+        applied = AppliedRevision()
+        leases = LeaseLengths(registry: registry, connection: connection, counters: counters)
+        keepAlives = KeepAlives(connection: connection, clock: clock)
+        let follower = Follower(
+            configuration, registry: registry, connection: connection, applied: applied, leases: leases,
+            counters: counters, clock: clock, logger: logger)
+        self.follower = follower
+        writer = ClusterWriter(
+            configuration, registry: registry, connection: connection, applied: applied, keepAlives: keepAlives,
+            counters: counters, clock: clock, hasContent: { follower.currentFacts.hasContent })
+    }
+
+    /// Follows the cluster and serves writes until the task is cancelled.
+    package func run() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.follower.run() }
+            group.addTask { await self.keepAlives.run() }
+            group.addTask { await self.leases.run() }
+            group.addTask { await self.writer.run() }
+        }
+    }
+
+    // MARK: How it is
+
+    /// For readiness, status and metrics. From any thread, without waiting.
+    package var status: Status {
+        let facts = follower.currentFacts
+        let now = clock.monotonicMilliseconds()
+        return Status(
+            phase: facts.phase, endpoint: facts.endpoint, hasContent: facts.hasContent,
+            staleSeconds: facts.staleSince.map { Double(max(0, now - $0)) / 1000 }, problem: facts.problem,
+            revision: facts.position, clusterID: facts.clusterID, leaseQuestionsWaiting: leases.waiting)
+    }
+
+    package struct Status: Sendable {
+        /// `connecting`, `listing`, `watching`, ….
+        package let phase: String
+        /// The member that is followed, or tried next.
+        package let endpoint: String
+        /// False until the cluster was read once: the node has nothing to answer from.
+        package let hasContent: Bool
+        /// For how long the cluster has not been followed; nil while it is.
+        package let staleSeconds: Double?
+        /// Why it is not.
+        package let problem: String?
+        /// The cluster's revision that the copy has come to.
+        package let revision: Int64
+        package let clusterID: UInt64
+        package let leaseQuestionsWaiting: Int
+    }
+
+    /// Waits until the copy shows everything up to a revision of the cluster. False when it took too long.
+    package func waitForRevision(_ revision: Int64, milliseconds: Int64) async -> Bool {
+        await applied.wait(for: revision, until: clock.monotonicMilliseconds() + milliseconds)
+    }
+}
+
+extension EtcdStore: RegistryWriter {
+    @discardableResult
+    package func apply(_ intents: [Intent]) async throws(RegistryError) -> Receipt { try await writer.apply(intents) }
+
+    package func renew(namespace: Namespace, id: String) async throws(RegistryError) {
+        try await writer.renew(namespace: namespace, id: id)
+    }
+
+    package func grantLease(id: LeaseID?, milliseconds: Int64) async throws(RegistryError) -> LeaseInfo {
+        try await writer.grantLease(id: id, milliseconds: milliseconds)
+    }
+
+    @discardableResult
+    package func revokeLease(_ id: LeaseID) async throws(RegistryError) -> Receipt {
+        try await writer.revokeLease(id)
+    }
+
+    package func keepAlive(_ id: LeaseID) async throws(RegistryError) -> LeaseInfo {
+        try await writer.keepAlive(id)
+    }
+}

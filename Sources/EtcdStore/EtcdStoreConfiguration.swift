@@ -1,0 +1,51 @@
+package import GRPC
+
+/// Where the cluster is, which of its keys are followed, and as whom.
+package struct EtcdStoreConfiguration: Sendable {
+    /// A member's client address.
+    package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
+        package var host: String
+        package var port: Int
+
+        package init(host: String, port: Int) {
+            self.host = host
+            self.port = port
+        }
+
+        package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    }
+
+    /// At least one; tried in an order chosen at random.
+    package var endpoints: [Endpoint]
+    /// The keys that are followed and written begin so, as `/skydns/`; empty for all keys there are.
+    package var prefix: [UInt8]
+    /// Nil when the cluster does not ask who calls.
+    package var credentials: Credentials?
+    package var timings = FollowerTimings()
+    /// Of each write; above it nothing is known of its outcome.
+    package var writeDeadline: Duration = .seconds(3)
+    /// Above every TTL of an answer while the cluster cannot be followed, in seconds.
+    package var staleAnswerSeconds: UInt32 = 30
+    /// How connections are made. TLS comes in here: `scheme` and `configureTransport`.
+    package var client: GRPCClientConfiguration
+
+    package struct Credentials: Sendable {
+        package var user: String
+        package var password: String
+
+        package init(user: String, password: String) {
+            self.user = user
+            self.password = password
+        }
+    }
+
+    package init(endpoints: [Endpoint], prefix: [UInt8], credentials: Credentials? = nil) {
+        self.endpoints = endpoints
+        self.prefix = prefix
+        self.credentials = credentials
+        client = GRPCClientConfiguration()
+        // A page of a list; longer ones are asked for again with half as many keys.
+        client.messageBytesMax = 64 << 20
+        client.callsMax = 10_000
+    }
+}

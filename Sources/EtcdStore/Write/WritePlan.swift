@@ -1,0 +1,242 @@
+import EtcdMessages
+import FoundationEssentials
+import RegistryStore
+
+/// What a batch of wishes means for the cluster: one transaction, with the leases that it needs. Pure.
+struct WritePlan {
+    /// How a key's life is to be limited.
+    enum Life: Hashable {
+        case permanent
+        /// As the key has it.
+        case keep
+        /// The client named it.
+        case shared(LeaseID)
+        /// A lease of the registration alone, which is there already.
+        case present(LeaseID, of: [UInt8])
+        /// A lease of the registration alone, which is to be made; the key tells registrations of a batch apart.
+        case own(seconds: Int64, of: [UInt8])
+    }
+
+    enum Write {
+        /// `value` nil keeps the value there is.
+        case put(value: [UInt8]?, Life)
+        case delete
+    }
+
+    private(set) var writes: [[UInt8]: Write] = [:]
+    /// Keys in the order of the wishes.
+    private(set) var order: [[UInt8]] = []
+    /// The modification revisions that keys must have for the transaction to happen; 0: absent.
+    private(set) var guards: [[UInt8]: Int64] = [:]
+    private(set) var range: (lower: [UInt8], upper: [UInt8]?)?
+    private(set) var renewals: [Entry] = []
+    /// Leases that nothing needs once the transaction has happened.
+    private(set) var endingLeases: Set<LeaseID> = []
+    /// What the transaction changes of what the doors know, for the receipt: without alias keys.
+    private(set) var changes: [Planned] = []
+
+    /// One change for the receipt.
+    struct Planned {
+        let previous: Entry?
+        let current: Entry?
+    }
+
+    /// etcd's default bound of operations in a transaction.
+    static let operationsMax = 128
+
+    /// - Parameter distrusted: leases that the cluster said are gone although the table still has them.
+    init(_ plan: [PlannedWrite], in registry: Registry, distrusting distrusted: Set<LeaseID> = []) {
+        let isRangeAlone = plan.count == 1
+        for step in plan {
+            switch step {
+            case .renew(let entry): renewals.append(entry)
+            case .delete(let entry, let isGuarded): delete(entry, isGuarded: isGuarded, in: registry)
+            case .deleteRange(let lower, let upper, let entries):
+                if isRangeAlone {
+                    range = (lower, upper)
+                    for entry in entries { changes.append(Planned(previous: entry, current: nil)) }
+                } else {
+                    for entry in entries { delete(entry, isGuarded: false, in: registry) }
+                }
+            case .put(let key, let value, let lease, let previous, let planned, let isGuarded):
+                let life = Self.life(lease, of: key, over: previous, in: registry, distrusted)
+                write(key, .put(value: value, life), guarded: isGuarded ? previous?.modRevision ?? 0 : nil)
+                changes.append(Planned(previous: previous, current: planned))
+                writeAliases(of: planned, over: previous, life, in: registry)
+            }
+        }
+        findEndingLeases(in: registry)
+    }
+
+    var operationCount: Int { order.count + (range == nil ? 0 : 1) }
+
+    private mutating func write(_ key: [UInt8], _ write: Write, guarded: Int64?) {
+        if writes.updateValue(write, forKey: key) == nil {
+            order.append(key)
+            // What later wishes of the batch see is not in the cluster yet.
+            if let guarded { guards[key] = guarded }
+        }
+    }
+
+    private mutating func delete(_ entry: Entry, isGuarded: Bool, in registry: Registry) {
+        write(entry.key, .delete, guarded: isGuarded ? entry.modRevision : nil)
+        changes.append(Planned(previous: entry, current: nil))
+        for alias in Self.aliasKeys(of: entry, in: registry) where Self.isAlias(alias, in: registry) {
+            write(alias, .delete, guarded: nil)
+        }
+    }
+
+    // MARK: Leases
+
+    private static func life(
+        _ request: LeaseRequest, of key: [UInt8], over previous: Entry?, in registry: Registry,
+        _ distrusted: Set<LeaseID>
+    ) -> Life {
+        switch request {
+        // An instance out of service does not run out; the cluster knows no lease that stands still.
+        case .permanent, .suspended: return .permanent
+        case .keep: return previous == nil ? .permanent : .keep
+        case .shared(let lease): return .shared(lease)
+        case .own(let milliseconds):
+            let seconds = max(1, milliseconds / 1000 + (milliseconds % 1000 > 0 ? 1 : 0))
+            if let previous, let lease = previous.lease, !distrusted.contains(lease),
+                registry.lease(lease)?.lengthMilliseconds == seconds * 1000,
+                registry.keys(of: lease).allSatisfy({ $0.key == key || isAliasEntry($0, in: registry) })
+            {
+                return .present(lease, of: key)
+            }
+            return .own(seconds: seconds, of: key)
+        }
+    }
+
+    /// A lease ends with the last of its keys; one that was granted for a registration is not left to run out.
+    private mutating func findEndingLeases(in registry: Registry) {
+        var kept: Set<LeaseID> = []
+        for write in writes.values {
+            if case .put(_, let life) = write {
+                switch life {
+                case .shared(let lease), .present(let lease, _): kept.insert(lease)
+                case .permanent, .keep, .own: break
+                }
+            }
+        }
+        for change in changes {
+            guard let lease = change.previous?.lease, !kept.contains(lease) else { continue }
+            let isLeft = registry.keys(of: lease).allSatisfy { entry in
+                switch writes[entry.key] {
+                case .delete: true
+                case .put(_, let life): life != .keep
+                case nil: false
+                }
+            }
+            if isLeft { endingLeases.insert(lease) }
+        }
+    }
+
+    // MARK: Aliases
+
+    /// The keys by which CoreDNS and SkyDNS find a registration of a dialect by its tags.
+    private static func aliasKeys(of entry: Entry, in registry: Registry) -> [[UInt8]] {
+        guard entry.storedValue == nil, let instance = entry.instance else { return [] }
+        return instance.tags.compactMap {
+            registry.layout.aliasKey(service: instance.service, id: instance.id, tag: $0)
+        }.filter { $0 != entry.key && $0.count <= registry.limits.maxKeyBytes }
+    }
+
+    private static func isAliasEntry(_ entry: Entry, in registry: Registry) -> Bool {
+        entry.content == .opaque && SkyDNSMessage.isAlias(registry.value(of: entry))
+    }
+
+    private static func isAlias(_ key: [UInt8], in registry: Registry) -> Bool {
+        registry.entry(namespace: .default, key: key).map { isAliasEntry($0, in: registry) } ?? false
+    }
+
+    private mutating func writeAliases(of planned: Entry, over previous: Entry?, _ life: Life, in registry: Registry) {
+        // They know no status: what is not answered has no alias.
+        let wanted = planned.instance?.isAnswering == true ? Self.aliasKeys(of: planned, in: registry) : []
+        if let registration = planned.registration {
+            let value = SkyDNSMessage.encodeAlias(of: planned.key, registration)
+            for key in wanted {
+                // A key that somebody wrote for another service is not ours to replace.
+                let isFree = registry.entry(namespace: .default, key: key) == nil
+                if isFree || Self.isAlias(key, in: registry) { write(key, .put(value: value, life), guarded: nil) }
+            }
+        }
+        guard let previous else { return }
+        for key in Self.aliasKeys(of: previous, in: registry) where !wanted.contains(key) {
+            if Self.isAlias(key, in: registry) { write(key, .delete, guarded: nil) }
+        }
+    }
+
+    // MARK: The transaction
+
+    /// The leases that must be granted before: by the key of their registration, in seconds.
+    var grants: [[UInt8]: Int64] {
+        writes.values.reduce(into: [:]) { grants, write in
+            if case .put(_, .own(let seconds, let key)) = write { grants[key] = seconds }
+        }
+    }
+
+    /// - Parameter leases: those that were granted.
+    func request(leases: [[UInt8]: LeaseID]) -> EtcdTxnRequest {
+        var request = EtcdTxnRequest()
+        for key in order {
+            if let revision = guards[key] {
+                request.compare.append(Self.compare(key, revision))
+                request.failure.append(Self.question(key))
+            }
+            guard let write = writes[key] else { continue }
+            var operation = EtcdRequestOp()
+            switch write {
+            case .put(let value, let life): operation.requestPut = Self.put(key, value, life, leases)
+            case .delete:
+                var delete = EtcdDeleteRangeRequest()
+                delete.key = Data(key)
+                operation.requestDeleteRange = delete
+            }
+            request.success.append(operation)
+        }
+        if let range {
+            var delete = EtcdDeleteRangeRequest()
+            delete.key = range.lower.isEmpty ? Data([0]) : Data(range.lower)
+            delete.rangeEnd = range.upper.map { Data($0) } ?? Data([0])
+            var operation = EtcdRequestOp()
+            operation.requestDeleteRange = delete
+            request.success.append(operation)
+        }
+        return request
+    }
+
+    private static func compare(_ key: [UInt8], _ revision: Int64) -> EtcdCompare {
+        var compare = EtcdCompare()
+        compare.key = Data(key)
+        compare.target = .mod
+        compare.result = .equal
+        compare.modRevision = revision
+        return compare
+    }
+
+    private static func question(_ key: [UInt8]) -> EtcdRequestOp {
+        var range = EtcdRangeRequest()
+        range.key = Data(key)
+        range.keysOnly = true
+        var operation = EtcdRequestOp()
+        operation.requestRange = range
+        return operation
+    }
+
+    private static func put(
+        _ key: [UInt8], _ value: [UInt8]?, _ life: Life, _ leases: [[UInt8]: LeaseID]
+    ) -> EtcdPutRequest {
+        var put = EtcdPutRequest()
+        put.key = Data(key)
+        if let value { put.value = Data(value) } else { put.ignoreValue = true }
+        switch life {
+        case .permanent: break
+        case .keep: put.ignoreLease = true
+        case .shared(let lease), .present(let lease, _): put.lease = lease.rawValue
+        case .own(_, let owner): put.lease = leases[owner]?.rawValue ?? 0
+        }
+        return put
+    }
+}
