@@ -39,6 +39,7 @@ extension GRPCStatus {
             self.init(.resourceExhausted, "regdns: \(limit): \(value) would be more than \(bound)")
         case .invalid(let field, let value, let expected):
             self.init(.invalidArgument, "regdns: \(field): \(value): expected \(expected)")
+        case .unavailable(let reason, _): self.init(.unavailable, "regdns: \(reason)")
         }
     }
 }
