@@ -83,7 +83,13 @@ package protocol GRPCServerStream: AnyObject {
     var isWritable: Bool { get }
     /// Sends a message; goes out at `flush`.
     func send(_ message: ByteBuffer)
+    /// Sends messages in order; many small ones cost little more than one.
+    func send(_ messages: [ByteBuffer])
     func flush()
     /// Ends the call.
     func finish(_ status: GRPCStatus)
+}
+
+extension GRPCServerStream {
+    package func send(_ messages: [ByteBuffer]) { for message in messages { send(message) } }
 }

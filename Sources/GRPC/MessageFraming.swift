@@ -18,6 +18,17 @@ enum MessageFraming {
         first.writeImmutableBuffer(message)
         return (first, nil)
     }
+
+    /// Several messages as one piece.
+    static func frame(of messages: ArraySlice<ByteBuffer>, allocator: ByteBufferAllocator) -> ByteBuffer {
+        var piece = allocator.buffer(capacity: messages.reduce(0) { $0 + prefixBytes + $1.readableBytes })
+        for message in messages {
+            piece.writeInteger(UInt8(0))
+            piece.writeInteger(UInt32(truncatingIfNeeded: message.readableBytes))
+            piece.writeImmutableBuffer(message)
+        }
+        return piece
+    }
 }
 
 /// Gathers the bytes of a stream and gives them back as messages.

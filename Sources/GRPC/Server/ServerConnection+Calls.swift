@@ -218,8 +218,38 @@ extension ServerConnection {
 
     /// Writes a message; it counts as held until flow control lets it go.
     func send(_ message: ByteBuffer, on stream: ServerStream) {
+        guard let context else { return }
+        let (first, rest) = MessageFraming.frames(of: message, allocator: context.channel.allocator)
+        send(first, rest, messages: 1, on: stream)
+    }
+
+    /// Sends messages in order, as many together as a frame holds.
+    func send(_ messages: [ByteBuffer], on stream: ServerStream) {
+        guard let context else { return }
+        var rest = messages[...]
+        while let next = rest.first {
+            var bytes = 0
+            let together = rest.prefix { message in
+                bytes += MessageFraming.prefixBytes + message.readableBytes
+                return bytes <= Self.togetherBytesMax
+            }
+            if together.count < 2 {
+                send(next, on: stream)
+                rest = rest.dropFirst()
+            } else {
+                let frame = MessageFraming.frame(of: together, allocator: context.channel.allocator)
+                send(frame, nil, messages: together.count, on: stream)
+                rest = rest.dropFirst(together.count)
+            }
+        }
+    }
+
+    /// The largest frame that clients take if they do not ask for others.
+    private static let togetherBytesMax = 16_384
+
+    private func send(_ first: ByteBuffer, _ rest: ByteBuffer?, messages: Int, on stream: ServerStream) {
         guard let context, !stream.isFinished else { return }
-        let count = MessageFraming.prefixBytes + message.readableBytes
+        let count = first.readableBytes + (rest?.readableBytes ?? 0)
         guard held.hold(count) else {
             metrics.count { $0.memoryOverLimit += 1 }
             return finish(stream, Self.outOfMemory)
@@ -231,8 +261,7 @@ extension ServerConnection {
         if stream.unsentBytes == 0 { stream.unsentSince = context.eventLoop.now }
         stream.unsentBytes += count
         unsentBytes += count
-        metrics.count { $0.messagesSent += 1 }
-        let (first, rest) = MessageFraming.frames(of: message, allocator: context.channel.allocator)
+        metrics.count { $0.messagesSent += messages }
         write(.data(.init(data: .byteBuffer(first))), on: stream.id)
         if let rest { write(.data(.init(data: .byteBuffer(rest))), on: stream.id) }
     }

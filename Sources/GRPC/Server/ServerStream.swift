@@ -70,6 +70,8 @@ final class ServerStream: GRPCServerStream {
 
     func send(_ message: ByteBuffer) { connection?.send(message, on: self) }
 
+    func send(_ messages: [ByteBuffer]) { connection?.send(messages, on: self) }
+
     func flush() { connection?.flushSoon() }
 
     func finish(_ status: GRPCStatus) { connection?.finish(self, status) }

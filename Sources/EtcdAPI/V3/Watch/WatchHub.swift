@@ -150,22 +150,18 @@ final class WatchHub {
     private func send(_ group: WatchGroup, before: Int64, _ pass: inout Pass) {
         let events = group.events
         group.events = []
-        // Members have their own streams nearly always, and then the same id.
-        var made: (id: Int64, responses: [ByteBuffer])?
+        // Streams number their watches alike, so that few ids occur.
+        var made: [Int64: [ByteBuffer]] = [:]
         for watcher in group.members where watcher.group === group {
             guard watcher.stream.isWritable else {
                 setApart(watcher, at: before)
                 pass.behind += 1
                 continue
             }
-            let responses: [ByteBuffer]
-            if let made, made.id == watcher.id {
-                responses = made.responses
-            } else {
-                responses = self.responses.events(
-                    events, id: watcher.id, interest: group.interest, revision: position)
-                made = (watcher.id, responses)
-            }
+            let responses =
+                made[watcher.id]
+                ?? self.responses.events(events, id: watcher.id, interest: group.interest, revision: position)
+            made[watcher.id] = responses
             if watcher.stream.send(responses, of: watcher) { pass.streams.append(watcher.stream) }
             pass.events += events.count
             pass.responses += responses.count

@@ -17,10 +17,15 @@ final class WatchStream: GRPCStreamHandler {
     private var progressRequests = 0
     private var progressTicker: RepeatedTask?
     private var unread = UnreadAnswers()
+    /// Messages that go out together at `flush`.
+    private var outbox: [ByteBuffer] = []
+    private var outboxBytes = 0
     private var hasUnflushed = false
     private var willAdvance = false
     private var isClosed = false
 
+    /// Bytes of the outbox above which it goes to the stream, so that `isWritable` knows of them.
+    private static let outboxBytesMax = 65_536
     /// Parts of the feed that are read for this stream before others have their turn.
     private static let chunksPerTurn = 16
 
@@ -69,6 +74,7 @@ final class WatchStream: GRPCStreamHandler {
         hub.release(watchers.count)
         watchers = [:]
         apart = []
+        outbox = []
         context.metrics.count { $0.watchStreams -= 1 }
     }
 
@@ -153,20 +159,34 @@ final class WatchStream: GRPCStreamHandler {
     /// Sends responses to a joined watch; gives true when they are the first since `flush`.
     func send(_ responses: [ByteBuffer], of watcher: Watcher) -> Bool {
         watcher.isQuiet = false
-        for response in responses { stream.send(response) }
         defer { hasUnflushed = true }
+        for response in responses { put(response) }
         return !hasUnflushed
+    }
+
+    private func put(_ message: ByteBuffer) {
+        outbox.append(message)
+        outboxBytes += message.readableBytes
+        if outboxBytes > Self.outboxBytesMax { handOver() }
+    }
+
+    private func handOver() {
+        guard !outbox.isEmpty else { return }
+        stream.send(outbox)
+        outbox.removeAll(keepingCapacity: true)
+        outboxBytes = 0
     }
 
     func flush() {
         guard hasUnflushed, !isClosed else { return }
         hasUnflushed = false
+        handOver()
         stream.flush()
     }
 
     private func answer(_ response: ByteBuffer) {
         guard !isClosed, unread.admit(stream, context) else { return }
-        stream.send(response)
+        put(response)
         hasUnflushed = true
     }
 
@@ -204,6 +224,7 @@ final class WatchStream: GRPCStreamHandler {
             watcher.position = chunk.through
             if !chunk.responses.isEmpty {
                 _ = send(chunk.responses, of: watcher)
+                handOver()
                 context.metrics.count { counters in
                     counters.watchEvents += chunk.events
                     counters.watchResponses += chunk.responses.count
