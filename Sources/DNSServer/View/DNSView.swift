@@ -70,6 +70,10 @@ package final class DNSView: RegistryObserver, Sendable {
     /// Names in the tree, and blocks waiting to be freed.
     package var counts: (names: Int, retired: Int) { state.withLock { ($0.tree.nameCount, $0.tree.retired.count) } }
 
+    /// Says whether the registry has been filled. Until then its domain is answered SERVFAIL: a node that knows nothing
+    /// must not say that a name does not exist.
+    package func setHasContent(_ hasContent: Bool) { state.withLock { $0.hasContent = hasContent } }
+
     // MARK: readers
 
     /// Counts what the DNS can see.
@@ -87,6 +91,8 @@ package final class DNSView: RegistryObserver, Sendable {
         case composed(ComposedAnswer, zone: Int)
         case nxdomain(zone: Int)
         case forward
+        /// The registry is not filled yet.
+        case notReady
         case external(Set<ExternalQuestion>)
     }
 
@@ -96,6 +102,7 @@ package final class DNSView: RegistryObserver, Sendable {
         externals: [ExternalQuestion: ExternalAnswer] = [:]
     ) -> Reply {
         state.withLock { state in
+            if !state.hasContent, state.isOfRegistry(question) { return .notReady }
             var lookup = Lookup(
                 question: question, type: type, now: now, unixSeconds: unixSeconds, externals: externals)
             switch state.resolve(&lookup) {

@@ -222,8 +222,8 @@ struct LeaseTable {
 
     // MARK: Leases that an external store counts
 
-    /// What a lease is taken for until its length is known: answers are cached for half of it at most, 30 s.
-    private static let assumedLength: Int64 = 60_000
+    /// What a lease is taken for until its length is known: two weeks, so that half of it shortens no usual TTL.
+    private static let assumedLength: Int64 = 1_209_600_000
 
     /// Takes a slot for a lease of an external store, of which only the id is known yet; nil when `isFull`.
     mutating func allocateMirrored(_ id: LeaseID) -> UInt32? {
