@@ -70,10 +70,10 @@ final class ClusterConnection: Sendable {
 
     // MARK: Calls
 
-    /// Fields of every call. With the first one, a member without a leader refuses at once instead of staying silent.
-    private var metadata: [(String, String)] {
+    /// Fields of a call. With `hasleader` a member without one refuses at once instead of staying silent.
+    private func metadata(needsLeader: Bool = true) -> [(String, String)] {
         let token = state.withLock { $0.token }
-        return [("hasleader", "true")] + (token.map { [("token", $0)] } ?? [])
+        return (needsLeader ? [("hasleader", "true")] : []) + (token.map { [("token", $0)] } ?? [])
     }
 
     private func client() throws(GRPCStatus) -> GRPCClient {
@@ -83,23 +83,27 @@ final class ClusterConnection: Sendable {
     }
 
     /// Makes a call; authenticates again, once, when the token is not taken any more: then nothing was done yet.
+    ///
+    /// - Parameter needsLeader: false for what a member may answer alone.
     func call<Request: Message & Sendable, Answer: Message & Sendable>(
-        _ path: String, _ request: Request, timeout: Duration
+        _ path: String, _ request: Request, timeout: Duration, needsLeader: Bool = true
     ) async throws(GRPCStatus) -> Answer {
         let client = try client()
         do throws(GRPCStatus) {
-            return try await Self.call(client, path, request, metadata: metadata, timeout: timeout)
+            return try await Self.call(
+                client, path, request, metadata: metadata(needsLeader: needsLeader), timeout: timeout)
         } catch {
             guard configuration.credentials != nil, FollowerCore.isAboutAuthentication(error) else { throw error }
             forgetToken()
             try await authenticate(client)
-            return try await Self.call(client, path, request, metadata: metadata, timeout: timeout)
+            return try await Self.call(
+                client, path, request, metadata: metadata(needsLeader: needsLeader), timeout: timeout)
         }
     }
 
     /// Opens a call with messages both ways.
     func stream(_ path: String) throws(GRPCStatus) -> GRPCClientStream {
-        try client().stream(path, metadata: metadata)
+        try client().stream(path, metadata: metadata())
     }
 
     private static func call<Request: Message & Sendable, Answer: Message & Sendable>(

@@ -3,7 +3,7 @@ package import RegistryStore
 
 /// An etcd cluster as the store: this node's registry is the copy of its keys below one prefix, and writes go to it.
 ///
-/// The follower keeps the copy as it is in the cluster, through losses of members and of the cluster itself: names go on
+/// The follower keeps the copy as it is in the cluster, through losses of members and of the whole cluster: names go on
 /// being answered from the last state. Leases are the cluster's; nothing runs out here.
 package final class EtcdStore: Sendable {
     package let counters = StoreCounters()
@@ -12,7 +12,7 @@ package final class EtcdStore: Sendable {
     private let connection: ClusterConnection
     private let applied: AppliedRevision
     private let leases: LeaseLengths
-    private let keepAlives: KeepAlives
+    private let keepAlives: KeepAliveLanes
     private let follower: Follower
     private let writer: ClusterWriter
 
@@ -25,7 +25,7 @@ package final class EtcdStore: Sendable {
         connection = ClusterConnection(configuration)
         applied = AppliedRevision()
         leases = LeaseLengths(registry: registry, connection: connection, counters: counters)
-        keepAlives = KeepAlives(connection: connection, clock: clock)
+        keepAlives = KeepAliveLanes(connection: connection, clock: clock)
         let follower = Follower(
             configuration, registry: registry, connection: connection, applied: applied, leases: leases,
             counters: counters, clock: clock, logger: logger)

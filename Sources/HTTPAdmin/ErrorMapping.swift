@@ -31,7 +31,7 @@ extension APIError {
         case .futureRevision(let current):
             self.init(.badRequest, message, detail: "the current revision is \(current)")
         case .unavailable(let reason, let seconds):
-            self.init(.serviceUnavailable, message, detail: "\(reason); try again in \(seconds) s")
+            self.init(.serviceUnavailable, message, detail: reason, retryAfterSeconds: seconds)
         }
     }
 }

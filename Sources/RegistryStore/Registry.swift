@@ -40,7 +40,8 @@ package final class Registry: Sendable {
     ///     outside the store, after the write.
     package init(
         layout: KeyLayout, node: String, origin: UInt64, limits: RegistryLimits = .init(),
-        clock: RegistryClock = .system, isMirror: Bool = false, onSkippedValue: (@Sendable (SkippedValue) -> Void)? = nil
+        clock: RegistryClock = .system, isMirror: Bool = false,
+        onSkippedValue: (@Sendable (SkippedValue) -> Void)? = nil
     ) {
         let core = StoreCore(layout: layout, node: node, origin: origin, limits: limits)
         self.layout = layout

@@ -12,13 +12,17 @@ final class ViewHarness: @unchecked Sendable {
     let view: DNSView
     let engine: EngineBox
 
-    init(domain: String = "skydns.local", _ change: (inout ViewConfiguration) -> Void = { _ in }) throws {
+    /// - Parameter isMirror: whether the registry is the copy of an external store.
+    init(
+        domain: String = "skydns.local", isMirror: Bool = false, _ change: (inout ViewConfiguration) -> Void = { _ in }
+    ) throws {
         let time = Time()
         let clock = RegistryClock(
             monotonicMilliseconds: { time.milliseconds }, unixMilliseconds: { 1_700_000_000_000 + time.milliseconds })
         let name = try OwnerName(domain)
         registry = Registry(
-            layout: KeyLayout(prefix: "skydns", domain: name), node: "test", origin: 1, clock: clock)
+            layout: KeyLayout(prefix: "skydns", domain: name), node: "test", origin: 1, clock: clock,
+            isMirror: isMirror)
         var configuration = ViewConfiguration(domain: name, hostmaster: try OwnerName("hostmaster." + domain))
         configuration.forwards = false
         change(&configuration)

@@ -79,6 +79,25 @@ import Testing
         #expect(try server.ask("web.skydns.local", .a).rcode == .nxDomain)
     }
 
+    @Test func aLeaseOfAnExternalStoreBoundsTheTTLAsFarAsItIsKnown() throws {
+        let server = try ViewHarness(isMirror: true)
+        let lease = LeaseID(9)
+        let value = MirroredValue(
+            key: Array("/skydns/local/skydns/web/a".utf8), value: Array(#"{"host":"10.0.0.1"}"#.utf8), lease: lease,
+            createRevision: 2, modRevision: 2, putCount: 1)
+        server.registry.mirror([.put(value)], revision: 2, restarts: true)
+        func ttl() throws -> UInt32? { try server.ask("web.skydns.local", .a).answers.first?.ttl }
+        #expect(try ttl() == 30, "nothing is known of the lease")
+        server.registry.setMirroredLease(lease, lengthMilliseconds: 200_000, remainingMilliseconds: 150_000)
+        #expect(try ttl() == 150)
+        server.advance(seconds: 151)
+        #expect(try ttl() == 100, "renewed elsewhere: half of its length")
+        server.registry.deadlines.answerSecondsMax = 30
+        #expect(try ttl() == 30, "the store cannot be followed")
+        server.registry.deadlines.answerSecondsMax = .max
+        #expect(try ttl() == 100)
+    }
+
     @Test func anEqualPutRenewsWithoutComposingAgain() throws {
         let server = try ViewHarness()
         let key = "/skydns/local/skydns/web/a"

@@ -106,6 +106,29 @@ struct ClusterTests {
         await fixture.stop()
     }
 
+    @Test("the member that is watched hangs: pings tell, and another is watched")
+    func memberHangs() async throws {
+        let cluster = try await EtcdCluster(3)
+        try await fill(EtcdProbe(cluster.members[0]), 50)
+        let fixture = try StoreFixture(cluster.members.map(\.endpoint)) {
+            $0.client.keepaliveInterval = .seconds(1)
+            $0.client.keepaliveDeadline = .seconds(2)
+        }
+        try await fixture.untilLive()
+        let lookups = Lookups(fixture, Self.steady)
+        let endpoint = fixture.store.status.endpoint
+        let watched = try #require(cluster.members.first { "\($0.endpoint)" == endpoint })
+        let other = EtcdProbe(try #require(cluster.members.first { $0 !== watched }))
+        watched.pause()
+        try await other.untilServing()
+        try await other.put(path(3), "written while it hangs")
+        try await fixture.untilEqual(other)
+        #expect(fixture.store.status.endpoint != endpoint)
+        watched.resume()
+        await lookups.end()
+        await fixture.stop()
+    }
+
     @Test("the majority stops: names stay, writes fail at once, and all is well afterwards")
     func majorityStops() async throws {
         let cluster = try await EtcdCluster(3)
@@ -157,57 +180,50 @@ struct ClusterTests {
         await fixture.stop()
     }
 
-    @Test("the cluster forgets what happened while the follower was away")
-    func compaction() async throws {
-        let cluster = try await EtcdCluster(3)
-        let (watched, other) = (cluster.members[0], EtcdProbe(cluster.members[1]))
-        try await other.untilServing()
-        try await fill(other, 50)
-        let lease = try await other.grant(seconds: 600)
-        try await other.put("/skydns/local/skydns/leased/a", service(3), lease: lease)
-        let fixture = try StoreFixture([watched.endpoint])
+    /// A store that is away while something happens to its cluster.
+    private func away(
+        _ meanwhile: (EtcdProbe, _ lease: Int64) async throws -> Void
+    ) async throws -> StoreFixture {
+        let cluster = try await EtcdCluster(1)
+        let probe = EtcdProbe(cluster.members[0])
+        try await fill(probe, 50)
+        let lease = try await probe.grant(seconds: 600)
+        try await probe.put("/skydns/local/skydns/leased/a", service(3), lease: lease)
+        let gate = Gate()
+        let fixture = try StoreFixture([cluster.members[0].endpoint]) {
+            $0.client.configureTransport = { try gate.pass($0) }
+        }
         try await fixture.untilLive()
+        #expect(fixture.entry("leased/a") != nil)
         let lookups = Lookups(fixture, Self.steady)
-        watched.pause()
+        gate.shut()
         try await fixture.until("the loss") { fixture.store.status.staleSeconds != nil }
-        try await other.untilServing()
-        // A lease that is revoked meanwhile takes its key along.
-        try await other.revoke(lease)
-        try await other.delete(path(1))
-        let revision = try await other.put(path(2), "while away")
-        try await other.compact(revision)
-        watched.resume()
+        try await meanwhile(probe, lease)
+        gate.open()
         try await fixture.untilLive()
-        try await fixture.untilEqual(other)
-        #expect(fixture.entry("leased/a") == nil)
-        #expect(fixture.count("compactions") >= 1)
+        try await fixture.untilEqual(probe)
         await lookups.end()
         await fixture.stop()
+        return fixture
+    }
+
+    @Test("the cluster forgets what happened while the follower was away")
+    func compaction() async throws {
+        let fixture = try await away { probe, lease in
+            try await probe.revoke(lease)
+            try await probe.delete(path(1))
+            try await probe.compact(try await probe.put(path(2), "while away"))
+        }
+        #expect(fixture.entry("leased/a") == nil)
+        #expect(fixture.count("compactions") == 1)
+        #expect(fixture.count("lists") == 2)
     }
 
     @Test("a lease is revoked while the follower is away")
     func revokedWhileAway() async throws {
-        let cluster = try await EtcdCluster(3)
-        let (watched, other) = (cluster.members[0], EtcdProbe(cluster.members[1]))
-        try await other.untilServing()
-        try await fill(other, 5)
-        let lease = try await other.grant(seconds: 600)
-        try await other.put("/skydns/local/skydns/leased/a", service(3), lease: lease)
-        let fixture = try StoreFixture([watched.endpoint])
-        try await fixture.untilLive()
-        #expect(fixture.entry("leased/a") != nil)
-        let lookups = Lookups(fixture, Self.steady)
-        watched.pause()
-        try await fixture.until("the loss") { fixture.store.status.staleSeconds != nil }
-        try await other.untilServing()
-        try await other.revoke(lease)
-        watched.resume()
-        try await fixture.untilLive()
-        try await fixture.untilEqual(other)
+        let fixture = try await away { probe, lease in try await probe.revoke(lease) }
         #expect(fixture.entry("leased/a") == nil)
-        #expect(fixture.count("compactions") == 0)
-        await lookups.end()
-        await fixture.stop()
+        #expect(fixture.count("lists") == 1, "the watch goes on where it was")
     }
 
     @Test("a backup is restored: the revision goes back")

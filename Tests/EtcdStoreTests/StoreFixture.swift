@@ -29,8 +29,6 @@ final class StoreFixture: Sendable {
         registry = Registry(layout: layout, node: "n", origin: 1, isMirror: true)
         var configuration = EtcdStoreConfiguration(
             endpoints: endpoints, prefix: Array(Self.prefix.utf8), credentials: credentials)
-        configuration.client.keepaliveInterval = .seconds(1)
-        configuration.client.keepaliveDeadline = .seconds(1)
         configuration.timings.backoffMax = 500
         adjust(&configuration)
         var logger = Logger(label: "test")
@@ -53,7 +51,9 @@ final class StoreFixture: Sendable {
 
     func key(_ path: String) -> [UInt8] { Array("\(Self.prefix)local/skydns/\(path)".utf8) }
     func entry(_ path: String) -> Entry? { registry.entry(namespace: .default, key: key(path)) }
-    func value(_ path: String) -> String? { entry(path).map { String(decoding: registry.value(of: $0), as: UTF8.self) } }
+    func value(_ path: String) -> String? {
+        entry(path).map { String(decoding: registry.value(of: $0), as: UTF8.self) }
+    }
 
     /// What an HTTP door wishes when an instance is registered.
     func registration(

@@ -17,7 +17,7 @@ struct Bench {
     init(
         limits: RegistryLimits = RegistryLimits(), leases: LeasePolicy = LeasePolicy(),
         feed: EventFeed.Settings = EventFeed.Settings(),
-        operations: OperationsDoor.Providers = OperationsDoor.Providers()
+        operations: OperationsDoor.Providers = OperationsDoor.Providers(), writer: (any RegistryWriter)? = nil
     ) throws {
         let domain = try OwnerName("skydns.local")
         registry = Registry(
@@ -25,7 +25,8 @@ struct Bench {
             clock: clock.registryClock)
         var routes = RouteTable<Operation>()
         Amalgam8Door(
-            registry: registry, leases: leases, feed: EventFeed(registry: registry, counters: counters, settings: feed)
+            registry: registry, writer: writer ?? registry, leases: leases,
+            feed: EventFeed(registry: registry, counters: counters, settings: feed)
         ).addRoutes(to: &routes)
         OperationsDoor(
             registry: registry, build: OperationsDoor.Build(version: "1.2.3", revision: "abc"), providers: operations,

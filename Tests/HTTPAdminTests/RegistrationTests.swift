@@ -194,11 +194,37 @@ struct RegistrationTests {
         (.limitExceeded(limit: "namespace_capacity", value: 2, bound: 1), 403),
         (.limitExceeded(limit: "entries", value: 2, bound: 1), 503),
         (.invalid(field: "f", value: "v", expected: "e"), 400), (.compacted(oldest: 3), 410),
-        (.futureRevision(current: 3), 400),
+        (.futureRevision(current: 3), 400), (.unavailable(reason: "r", retryAfterSeconds: 2), 503),
     ])
     func refusalsOfTheStore(error: RegistryError, status: Int) {
         let answer = APIError(error, failing: "No").answer
         #expect(answer.status.code == status)
         #expect(answer.text == #"{"Error":"No"}"#)
+    }
+
+    /// A store whose cluster cannot be written.
+    private struct Unreachable: RegistryWriter {
+        private var refusal: RegistryError { .unavailable(reason: "no quorum", retryAfterSeconds: 2) }
+
+        func apply(_ intents: [Intent]) async throws(RegistryError) -> Receipt { throw refusal }
+        func renew(namespace: Namespace, id: String) async throws(RegistryError) { throw refusal }
+        func grantLease(id: LeaseID?, milliseconds: Int64) async throws(RegistryError) -> LeaseInfo { throw refusal }
+        func revokeLease(_ id: LeaseID) async throws(RegistryError) -> Receipt { throw refusal }
+        func keepAlive(_ id: LeaseID) async throws(RegistryError) -> LeaseInfo { throw refusal }
+    }
+
+    @Test("writes to a store that cannot be reached are told when to try again")
+    func unreachableStore() async throws {
+        let bench = try Bench(writer: Unreachable())
+        for (method, path, body) in [
+            (HTTPRequest.Method.post, "/api/v1/instances", Bench.body("web", "a")),
+            (.put, "/api/v1/instances/x/heartbeat", nil as String?),
+        ] {
+            let answer = await bench.ask(method, path, body)
+            #expect(answer.status == .serviceUnavailable)
+            #expect(answer.headers[.retryAfter] == "2")
+            #expect(answer.headers[.errorDetail] == "no quorum")
+        }
+        #expect(bench.registry.counts().entries == 0)
     }
 }

@@ -60,7 +60,8 @@ struct ClusterTable: Sendable {
     private func mirror(_ changes: [MirrorChange], revision: Int64, restarts: Bool) -> Outcome {
         if changes.isEmpty, !restarts, revision <= registry.revision { return Outcome() }
         let result = registry.mirror(changes, revision: revision, restarts: restarts)
-        return Outcome(newLeases: result.newLeases, refused: result.refused,
+        return Outcome(
+            newLeases: result.newLeases, refused: result.refused,
             changed: changes.count - result.refused)
     }
 

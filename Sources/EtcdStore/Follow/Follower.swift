@@ -171,7 +171,7 @@ actor Follower {
     private func list(_ request: EtcdRangeRequest, isAudit: Bool, epoch: Int) async {
         do throws(GRPCStatus) {
             let page: EtcdRangeResponse = try await connection.call(
-                "/etcdserverpb.KV/Range", request, timeout: Self.pageTimeout)
+                "/etcdserverpb.KV/Range", request, timeout: Self.pageTimeout, needsLeader: !request.serializable)
             handle(.page(page, isAudit: isAudit, epoch: epoch))
         } catch {
             handle(.listFailed(error, isAudit: isAudit, epoch: epoch))
@@ -219,6 +219,8 @@ actor Follower {
             facts.withLock { $0.problem = nil }
             logger.info("following the etcd cluster", metadata: ["endpoint": "\(endpoints[core.endpoint])"])
         case .lost(let reason, let pause):
+            // Our own end cuts the streams as well.
+            guard !Task.isCancelled else { return }
             counters.losses.count()
             facts.withLock { $0.problem = reason }
             logger.warning(

@@ -12,7 +12,7 @@ final class ClusterWriter: Sendable {
     private let range: KeyRange
     private let connection: ClusterConnection
     private let applied: AppliedRevision
-    private let keepAlives: KeepAlives
+    private let keepAlives: KeepAliveLanes
     private let counters: StoreCounters
     private let clock: RegistryClock
     private let deadline: Duration
@@ -30,7 +30,7 @@ final class ClusterWriter: Sendable {
 
     init(
         _ configuration: EtcdStoreConfiguration, registry: Registry, connection: ClusterConnection,
-        applied: AppliedRevision, keepAlives: KeepAlives, counters: StoreCounters, clock: RegistryClock,
+        applied: AppliedRevision, keepAlives: KeepAliveLanes, counters: StoreCounters, clock: RegistryClock,
         hasContent: @escaping @Sendable () -> Bool
     ) {
         self.registry = registry
@@ -115,7 +115,8 @@ final class ClusterWriter: Sendable {
     private func run(_ plan: WritePlan) async throws(RegistryError) -> Attempt {
         for write in plan.writes.values {
             // A registration again, with the lease that it has: that restarts it.
-            guard case .put(_, .present(let lease, let key)) = write, plan.changes.contains(where: { $0.current?.key == key })
+            guard case .put(_, .present(let lease, let key)) = write,
+                plan.changes.contains(where: { $0.current?.key == key })
             else { continue }
             guard try await restart(lease) != nil else { return .leaseGone(lease) }
         }

@@ -3,7 +3,32 @@ import GRPC
 import RegistryStore
 import Synchronization
 
-/// Renews leases over one stream that everybody shares. Renews nothing on its own account.
+/// Renews leases over a few streams that everybody shares. A member answers the requests of a stream one by one, and
+/// each waits until what was written before is applied, so that one stream alone would be slow while much is written.
+struct KeepAliveLanes: Sendable {
+    private let lanes: [KeepAlives]
+
+    static let count = 8
+
+    init(connection: ClusterConnection, clock: RegistryClock) {
+        lanes = (0..<Self.count).map { _ in KeepAlives(connection: connection, clock: clock) }
+    }
+
+    /// Renews a lease: see `KeepAlives.renew`.
+    func renew(_ lease: LeaseID, until deadline: Int64) async throws(GRPCStatus) -> Int64 {
+        let lane = Int(UInt64(bitPattern: lease.rawValue) % UInt64(lanes.count))
+        return try await lanes[lane].renew(lease, until: deadline)
+    }
+
+    /// Reads answers until the task is cancelled.
+    func run() async {
+        await withDiscardingTaskGroup { group in
+            for lane in lanes { group.addTask { await lane.run() } }
+        }
+    }
+}
+
+/// Renews leases over one stream. Renews nothing on its own account.
 final class KeepAlives: Sendable {
     /// What the cluster says of a lease: the seconds it has again, 0 when it does not exist any more.
     typealias Answer = Result<Int64, GRPCStatus>

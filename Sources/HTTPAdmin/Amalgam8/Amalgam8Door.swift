@@ -4,12 +4,16 @@ package import RegistryStore
 /// The native admin API: Amalgam8's registry v1 with the extensions of INTERFACE section 3.
 package struct Amalgam8Door: Sendable {
     private let registry: Registry
+    private let writer: any RegistryWriter
     private let leases: LeasePolicy
     private let feed: EventFeed
 
-    /// - Parameter feed: serves `/api/v1/events`.
-    package init(registry: Registry, leases: LeasePolicy, feed: EventFeed) {
+    /// - Parameters:
+    ///   - writer: takes what clients write: the registry, or the external store that it is the copy of.
+    ///   - feed: serves `/api/v1/events`.
+    package init(registry: Registry, writer: any RegistryWriter, leases: LeasePolicy, feed: EventFeed) {
         self.registry = registry
+        self.writer = writer
         self.leases = leases
         self.feed = feed
     }
@@ -21,14 +25,16 @@ package struct Amalgam8Door: Sendable {
         ) {
             routes.add(method, pattern, Operation(name, access: .tenant, handle: handle))
         }
-        add(.post, "/api/v1/instances", "Register") { invocation throws(APIError) in try register(invocation) }
+        add(.post, "/api/v1/instances", "Register") { invocation throws(APIError) in try await register(invocation) }
         add(.get, "/api/v1/instances", "ListInstances") { invocation throws(APIError) in try await list(invocation) }
         add(.get, "/api/v1/instances/{id}", "GetInstance") { invocation throws(APIError) in try get(invocation) }
-        add(.put, "/api/v1/instances/{id}", "Update") { invocation throws(APIError) in try update(invocation) }
+        add(.put, "/api/v1/instances/{id}", "Update") { invocation throws(APIError) in try await update(invocation) }
         add(.delete, "/api/v1/instances/{id}", "Deregister") { invocation throws(APIError) in
-            try deregister(invocation)
+            try await deregister(invocation)
         }
-        add(.put, "/api/v1/instances/{id}/heartbeat", "Renew") { invocation throws(APIError) in try renew(invocation) }
+        add(.put, "/api/v1/instances/{id}/heartbeat", "Renew") { invocation throws(APIError) in
+            try await renew(invocation)
+        }
         add(.get, "/api/v1/services", "ListServices") { invocation in listServices(invocation) }
         add(.get, "/api/v1/services/{name}", "ListServiceInstances") { invocation throws(APIError) in
             try await listService(invocation)
@@ -39,12 +45,12 @@ package struct Amalgam8Door: Sendable {
 
     // MARK: Writing
 
-    private func register(_ invocation: Invocation) throws(APIError) -> HTTPAnswer {
+    private func register(_ invocation: Invocation) async throws(APIError) -> HTTPAnswer {
         let body = try RegistrationBody(parsing: invocation.call.body)
         let id = body.id
         let lease = leases.milliseconds(askedSeconds: body.leaseSeconds)
         let intent = put(body, id: id, lease: lease, in: invocation.namespace, preconditions: [])
-        try apply([intent], failing: RegistrationBody.failed.message)
+        try await apply([intent], failing: RegistrationBody.failed.message)
         let links = links(to: id, for: invocation.call)
         var answer = granted(id: id, lease: lease, links: links, status: .created)
         answer.headers[.location] = links.this
@@ -53,7 +59,7 @@ package struct Amalgam8Door: Sendable {
 
     /// Replaces what an id stands for. The id must exist and must not belong to an etcd door, whose clients would not
     /// know that their value changed.
-    private func update(_ invocation: Invocation) throws(APIError) -> HTTPAnswer {
+    private func update(_ invocation: Invocation) async throws(APIError) -> HTTPAnswer {
         let body = try RegistrationBody(parsing: invocation.call.body)
         let id = invocation.parameters[0]
         if let stated = body.instanceID, stated != id {
@@ -75,23 +81,23 @@ package struct Amalgam8Door: Sendable {
         }
         let preconditions: [Precondition] = key == entry.key ? [.exists] : []
         intents.append(put(body, id: id, lease: lease, in: invocation.namespace, preconditions: preconditions))
-        try apply(intents, failing: failure)
+        try await apply(intents, failing: failure)
         return granted(id: id, lease: lease, links: links(to: id, for: invocation.call), status: .ok)
     }
 
-    private func deregister(_ invocation: Invocation) throws(APIError) -> HTTPAnswer {
+    private func deregister(_ invocation: Invocation) async throws(APIError) -> HTTPAnswer {
         let failure = "Failed to deregister instance"
         guard let entry = registry.entry(namespace: invocation.namespace, id: invocation.parameters[0]) else {
             throw APIError(.gone, failure)
         }
         let intent = Intent.delete(namespace: invocation.namespace, key: entry.key, preconditions: [.exists])
-        try apply([intent], failing: failure)
+        try await apply([intent], failing: failure)
         return HTTPAnswer(status: .ok)
     }
 
-    private func renew(_ invocation: Invocation) throws(APIError) -> HTTPAnswer {
+    private func renew(_ invocation: Invocation) async throws(APIError) -> HTTPAnswer {
         do throws(RegistryError) {
-            try registry.renew(namespace: invocation.namespace, id: invocation.parameters[0])
+            try await writer.renew(namespace: invocation.namespace, id: invocation.parameters[0])
         } catch {
             throw APIError(error, failing: "Failed to renew instance registration")
         }
@@ -110,9 +116,9 @@ package struct Amalgam8Door: Sendable {
             preconditions: preconditions)
     }
 
-    private func apply(_ intents: [Intent], failing message: String) throws(APIError) {
+    private func apply(_ intents: [Intent], failing message: String) async throws(APIError) {
         do throws(RegistryError) {
-            _ = try registry.apply(intents)
+            try await writer.apply(intents)
         } catch {
             throw APIError(error, failing: message)
         }

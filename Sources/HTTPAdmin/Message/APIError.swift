@@ -6,11 +6,16 @@ package struct APIError: Error, Sendable {
     package let status: HTTPResponse.Status
     package let message: String
     package let detail: String?
+    /// When another try may succeed, in seconds (RFC 9110 section 10.2.3).
+    package let retryAfterSeconds: Int?
 
-    package init(_ status: HTTPResponse.Status, _ message: String, detail: String? = nil) {
+    package init(
+        _ status: HTTPResponse.Status, _ message: String, detail: String? = nil, retryAfterSeconds: Int? = nil
+    ) {
         self.status = status
         self.message = message
         self.detail = detail
+        self.retryAfterSeconds = retryAfterSeconds
     }
 
     package func with(detail: String) -> APIError { APIError(status, message, detail: detail) }
@@ -18,6 +23,7 @@ package struct APIError: Error, Sendable {
     package var answer: HTTPAnswer {
         var answer = HTTPAnswer.json(status) { $0.member("Error", message) }
         if let detail { answer.headers[.errorDetail] = HeaderText.fieldValue(detail) }
+        if let retryAfterSeconds { answer.headers[.retryAfter] = "\(retryAfterSeconds)" }
         return answer
     }
 

@@ -222,11 +222,13 @@ struct LeaseTable {
 
     // MARK: Leases that an external store counts
 
-    /// Takes a slot for a lease of an external store, of which only the id is known yet; nil when `isFull`. Until more
-    /// is known it bounds no answer.
+    /// What a lease is taken for until its length is known: answers are cached for half of it at most, 30 s.
+    private static let assumedLength: Int64 = 60_000
+
+    /// Takes a slot for a lease of an external store, of which only the id is known yet; nil when `isFull`.
     mutating func allocateMirrored(_ id: LeaseID) -> UInt32? {
         guard let slot = allocate(id: id, shared: true, length: -1, home: Self.mirrorHome) else { return nil }
-        deadlines.set(slot, .max)
+        deadlines.set(slot, -Self.assumedLength - 1)
         return slot
     }
 
