@@ -108,7 +108,7 @@ let package = Package(
         .executableTarget(
             name: "regdns",
             dependencies: [
-                "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI",
+                "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),

@@ -31,8 +31,8 @@ struct TidyTests {
             "NIOHTTP1", "NIOHTTP2", "NIOPosix", "ServiceLifecycle", "SwiftProtobuf", "Synchronization",
         ],
         "regdns": [
-            "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "ArgumentParser", "Configuration",
-            "Foundation", "Glibc", "HTTPTypes", "Logging", "NIOCore", "NIOHTTP1", "NIOPosix", "ServiceLifecycle",
+            "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore", "ArgumentParser",
+            "Configuration", "Foundation", "Glibc", "HTTPTypes", "Logging", "NIOCore", "NIOHTTP1", "NIOPosix", "ServiceLifecycle",
             "Synchronization", "UnixSignals", "Yams",
         ],
     ]

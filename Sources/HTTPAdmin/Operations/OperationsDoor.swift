@@ -113,6 +113,7 @@ package struct OperationsDoor: Sendable {
             json.name("ready")
             json.bool(reasons.isEmpty)
             json.member("reasons", reasons)
+            json.member("degraded", providers.degradations().map { "\($0.what): \($0.why)" })
         }
     }
 

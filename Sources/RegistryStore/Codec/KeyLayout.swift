@@ -10,7 +10,7 @@ package struct KeyLayout: Sendable {
     /// The authoritative domain.
     package let domain: OwnerName
     /// `/<prefix>/`
-    private let prefixBytes: [UInt8]
+    package let prefixBytes: [UInt8]
     /// `/<prefix>/<domain reversed>/`
     private let domainBytes: [UInt8]
 

@@ -1,6 +1,7 @@
 import DNSServer
 import DNSWire
 import EtcdAPI
+import EtcdStore
 import HTTPAdmin
 import Logging
 import NIOCore
@@ -36,15 +37,16 @@ struct Composition: Sendable {
         try zones?.loadFirst()
 
         let dnsAddresses = try await bind(dns)
-        let etcd = try await makeEtcd(registry)
+        let cluster = makeCluster(registry)
+        let etcd = try await makeEtcd(registry, cluster)
         let start = StartLine(
             dns: dnsAddresses, http: [], etcd: etcd.server?.addresses.map(\.description) ?? [], node: settings.node,
-            domain: settings.domain.textWithoutFinalDot)
+            domain: settings.domain.textWithoutFinalDot, store: settings.store.name)
         let rate = QueryRate()
         let queries: @Sendable () -> UInt64 = { dns.totals.values.first { $0.name == "queries" }?.value ?? 0 }
         let operations = ServerFacts(
             settings: settings, readiness: readiness, registry: registry, dns: dns, forwarder: forwarding.forwarder,
-            etcd: etcd, zones: zones, rate: rate)
+            etcd: etcd, zones: zones, rate: rate, cluster: cluster)
 
         var services: [any Service] = [
             ExpiryLoop(registry: registry, directories: etcd.keyspace),
@@ -52,8 +54,12 @@ struct Composition: Sendable {
             Reloading(logger: log) { zones?.reload(all: true) },
         ]
         if let zones { services.append(zones) }
+        if let cluster { services.append(cluster) }
         if let server = etcd.server { services.append(server) }
-        services.append(makeHTTP(registry, etcd: etcd.handler, operations, start))
+        let announcement = Announcement(
+            start: start, cluster: cluster, readiness: readiness, store: settings.store, logger: log)
+        services.append(announcement)
+        services.append(makeHTTP(registry, cluster, etcd: etcd.handler, operations, announcement))
         services.append(dns)
         services.append(LameDuck(time: settings.lameDuck, readiness: readiness, logger: log))
         try await run(services)
@@ -77,7 +83,16 @@ struct Composition: Sendable {
         limits.namespaceCapacity = settings.namespaceCapacity
         return Registry(
             layout: KeyLayout(prefix: settings.pathPrefix, domain: settings.domain), node: settings.node,
-            origin: .random(in: 1 ... .max), limits: limits, clock: clock)
+            origin: .random(in: 1 ... .max), limits: limits, clock: clock,
+            isMirror: settings.store.isExternal)
+    }
+
+    private func makeCluster(_ registry: Registry) -> ClusterService? {
+        guard case .etcd(let cluster) = settings.store else { return nil }
+        let configuration = EtcdStoreConfiguration(
+            endpoints: cluster.endpoints, prefix: registry.layout.prefixBytes, credentials: cluster.credentials)
+        return ClusterService(
+            store: EtcdStore(configuration, registry: registry, clock: clock, logger: logs.logger("store")))
     }
 
     private func makeDNS(_ registry: Registry, _ forwarding: Forwarding) -> DNSServerService {
@@ -109,13 +124,14 @@ struct Composition: Sendable {
         }
     }
 
-    private func makeEtcd(_ registry: Registry) async throws(UserError) -> EtcdDoor {
+    private func makeEtcd(_ registry: Registry, _ cluster: ClusterService?) async throws(UserError) -> EtcdDoor {
         let readiness = readiness
         let keyspace = Keyspace(registry: registry, clock: clock)
         let listening = ListeningAddresses()
         let v3 = EtcdV3(keyspace: keyspace, etcdAddresses: { listening.addresses })
         let handler = EtcdHTTPHandler(
-            keyspace: keyspace, v3: v3, etcdAddresses: { listening.addresses }, isServing: { readiness.isReady })
+            keyspace: keyspace, v3: v3, etcdAddresses: { listening.addresses },
+            isServing: { readiness.isReady && cluster?.notReady == nil })
         guard !settings.etcd.isEmpty else { return EtcdDoor(keyspace: keyspace, handler: handler, server: nil) }
         let configuration = EtcdServerConfiguration(
             addresses: settings.etcd.map { .init(host: $0.host, port: $0.port) })
@@ -132,21 +148,17 @@ struct Composition: Sendable {
     }
 
     private func makeHTTP(
-        _ registry: Registry, etcd: EtcdHTTPHandler, _ facts: ServerFacts, _ start: StartLine
+        _ registry: Registry, _ cluster: ClusterService?, etcd: EtcdHTTPHandler, _ facts: ServerFacts,
+        _ announcement: Announcement
     ) -> any Service {
-        let log = logs.logger("main")
-        let announce: @Sendable ([String]) -> Void = { addresses in
-            var line = start
-            line.http = addresses
-            readiness.started()
-            StandardStreams.print(line.description)
-            log.info("ready; registrations are kept in memory only and end with this process")
+        guard !settings.http.isEmpty else {
+            announcement.listening([])
+            return Idle()
         }
-        guard !settings.http.isEmpty else { return Announcer { announce([]) } }
         let counters = HTTPCounters()
         var routes = RouteTable<HTTPAdmin.Operation>()
         Amalgam8Door(
-            registry: registry, writer: registry,
+            registry: registry, writer: cluster?.store ?? registry,
             leases: LeasePolicy(
                 defaultMilliseconds: settings.leaseDefault.wholeMilliseconds,
                 minMilliseconds: settings.leaseMin.wholeMilliseconds,
@@ -164,7 +176,7 @@ struct Composition: Sendable {
         let server = AdminServer(
             addresses: settings.http.map { .init(host: $0.host, port: $0.port) }, dispatcher: dispatcher,
             counters: counters, warnings: WarningLimiter(now: clock.monotonicMilliseconds), logger: logs.logger("http"),
-            onBound: { addresses in announce(addresses.map(\.description)) })
+            onBound: { addresses in announcement.listening(addresses.map(\.description)) })
         return HTTPService(server: server)
     }
 }
@@ -186,16 +198,6 @@ private struct HTTPService: Service {
         } catch let error as HTTPListenError {
             throw UserError.listener(error.flag, "\(error.address)", error.reason)
         }
-    }
-}
-
-/// Prints the start line where no HTTP listener does.
-private struct Announcer: Service {
-    let announce: @Sendable () -> Void
-
-    func run() async throws {
-        announce()
-        try? await gracefulShutdown()
     }
 }
 

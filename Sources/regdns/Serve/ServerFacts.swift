@@ -14,11 +14,16 @@ struct ServerFacts: Sendable {
     let etcd: EtcdDoor
     let zones: ZoneDirectory?
     let rate: QueryRate
+    /// Nil when the truth is in this process.
+    let cluster: ClusterService?
+
+    /// Why the node is not ready; empty when it is.
+    var notReady: [String] { readiness.notReady + [cluster?.notReady].compactMap { $0 } }
 
     /// The closures that the HTTP door calls per request.
     func providers(http: HTTPCounters) -> OperationsDoor.Providers {
         var providers = OperationsDoor.Providers()
-        providers.notReady = { readiness.notReady }
+        providers.notReady = { notReady }
         providers.facts = { facts }
         providers.degradations = { degradations }
         providers.figures = { [(name: "queries_per_second", value: rate.perSecond)] }
@@ -26,13 +31,14 @@ struct ServerFacts: Sendable {
             RegistryMetrics.provider(registry), { http.families() }, { ServerMetrics.dns(dns) },
             { ServerMetrics.forwarder(forwarder.counters) },
             { ServerMetrics.etcd(etcd.server?.counters ?? etcd.handler.counters) },
+            { cluster?.metrics() ?? [] },
         ]
         return providers
     }
 
     private var facts: [(name: String, value: String)] {
         [
-            (name: "store", value: "memory"), (name: "domain", value: settings.domain.textWithoutFinalDot),
+            (name: "store", value: settings.store.name), (name: "domain", value: settings.domain.textWithoutFinalDot),
             (name: "zones", value: "\(zones?.count ?? 0)"), (name: "gossip", value: "off"),
         ]
     }
@@ -42,6 +48,7 @@ struct ServerFacts: Sendable {
         list += forwarder.silentUpstreams.map { server in
             OperationsDoor.Degradation(what: "forwarding", why: "\(SocketEndpoint.text(of: server)) does not answer")
         }
+        if let degradation = cluster?.degradation { list.append(degradation) }
         let skipped = registry.counts().skippedValues
         if skipped > 0 {
             list.append(.init(what: "values", why: "\(skipped) stored values are no services (GET /api/v1/skipped)"))

@@ -5,10 +5,11 @@ struct StartLine: Hashable, Sendable, CustomStringConvertible {
     var etcd: [String]
     let node: String
     let domain: String
+    let store: String
 
     var description: String {
         func shown(_ addresses: [String]) -> String { addresses.isEmpty ? "off" : addresses.joined(separator: ",") }
         return "regdns ready dns=\(shown(dns)) http=\(shown(http)) etcd=\(shown(etcd)) gossip=off node=\(node) "
-            + "domain=\(domain) store=memory"
+            + "domain=\(domain) store=\(store)"
     }
 }

@@ -54,20 +54,20 @@ enum StoreSettings: SettingSection {
         "sync", "always|interval", .choice("always", "interval"), default: "interval", .later(harmless: []),
         help: "When the data directory is flushed.")
     static let store = Setting(
-        "store", "memory|etcd|redis", .choice("memory", "etcd", "redis"), default: "memory", .later(harmless: []),
+        "store", "memory|etcd|redis", .choice("memory", "etcd", "redis"), default: "memory", .later(harmless: ["etcd"]),
         variables: [DropInVariable("A8_STORE") { $0 == "inmem" ? "memory" : $0 }],
         help: "Where the truth lives.")
     static let address = Setting(
-        "store-address", "URL", .url, list: true, secret: true, .later(harmless: []),
+        "store-address", "URL", .url, list: true, secret: true,
         variables: [DropInVariable("ETCD_MACHINES"), DropInVariable("A8_STORE_ADDRESS")],
         help: "The external store.")
     static let authority = Setting("store-ca", "FILE", .path, .later(harmless: []), help: "Its authority (PEM).")
     static let certificate = Setting(
         "store-cert", "FILE", .path, .later(harmless: []), help: "Client certificate for it (PEM).")
     static let key = Setting("store-key", "FILE", .path, .later(harmless: []), help: "The certificate's key (PEM).")
-    static let user = Setting("store-user", "NAME", .text, .later(harmless: []), help: "User name for it.")
+    static let user = Setting("store-user", "NAME", .text, help: "User name for it.")
     static let passwordFile = Setting(
-        "store-password-file", "FILE", .path, .later(harmless: []), help: "File with the password for it.")
+        "store-password-file", "FILE", .path, help: "File with the password for it.")
 
     static let settings = [
         dataDirectory.spec, sync.spec, store.spec, address.spec, authority.spec, certificate.spec, key.spec,

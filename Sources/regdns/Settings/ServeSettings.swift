@@ -33,6 +33,7 @@ struct ServeSettings: Sendable {
     let leaseMin: Duration
     let leaseMax: Duration
     let namespaceCapacity: Int
+    let store: StoreChoice
 
     let node: String
     let logLevel: Logger.Level
@@ -85,6 +86,8 @@ struct ServeSettings: Sendable {
         leaseMin = values.value(RegistrySettings.leaseMin) ?? .seconds(10)
         leaseMax = values.value(RegistrySettings.leaseMax) ?? .seconds(600)
         namespaceCapacity = values.value(RegistrySettings.namespaceCapacity) ?? -1
+
+        store = try StoreChoice(values)
 
         node = values.value(OperationSettings.node) ?? hostName
         logLevel = values.value(OperationSettings.logLevel) ?? .info
@@ -167,6 +170,9 @@ struct ServeSettings: Sendable {
                 entry.text != spec.defaultText
             else { continue }
             lines.append("\(values.place(spec.name)) has no effect: \(warning)")
+        }
+        if values.value(StoreSettings.store) == "memory", !values.list(StoreSettings.address).isEmpty {
+            lines.append("\(values.place("store-address")) has no effect: the store is memory; --store etcd uses it")
         }
         for (name, nearest) in values.unknownVariables {
             lines.append("\(name) is no variable of regdns" + (nearest.map { "; did you mean \($0)?" } ?? ""))

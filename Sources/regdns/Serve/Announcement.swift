@@ -1,0 +1,58 @@
+import Logging
+import ServiceLifecycle
+
+/// Prints the start line when everything listens and the node has something to answer from.
+struct Announcement: Service {
+    private let start: StartLine
+    private let cluster: ClusterService?
+    private let readiness: Readiness
+    private let store: StoreChoice
+    private let logger: Logger
+    private let bound: AsyncStream<[String]>
+    private let addresses: AsyncStream<[String]>.Continuation
+
+    init(start: StartLine, cluster: ClusterService?, readiness: Readiness, store: StoreChoice, logger: Logger) {
+        self.start = start
+        self.cluster = cluster
+        self.readiness = readiness
+        self.store = store
+        self.logger = logger
+        (bound, addresses) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
+    }
+
+    /// The HTTP listeners are there, which come last.
+    func listening(_ http: [String]) {
+        addresses.yield(http)
+        addresses.finish()
+    }
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            for await http in bound {
+                readiness.started()
+                if let cluster, let reason = cluster.notReady {
+                    logger.notice("listening, and waiting for the store", metadata: ["reason": "\(reason)"])
+                    await cluster.waitForContent()
+                    guard !Task.isCancelled else { return }
+                }
+                var line = start
+                line.http = http
+                StandardStreams.print(line.description)
+                logger.info("\(ready)")
+            }
+        }
+        try? await gracefulShutdown()
+    }
+
+    private var ready: String {
+        switch store {
+        case .memory: "ready; registrations are kept in memory only and end with this process"
+        case .etcd: "ready; registrations are kept in the etcd cluster"
+        }
+    }
+}
+
+/// A service that does nothing until the end.
+struct Idle: Service {
+    func run() async throws { try? await gracefulShutdown() }
+}

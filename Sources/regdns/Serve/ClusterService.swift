@@ -1,0 +1,55 @@
+import EtcdStore
+import HTTPAdmin
+import ServiceLifecycle
+
+/// The etcd cluster behind this node, as the other parts of the server see it.
+struct ClusterService: Service {
+    let store: EtcdStore
+
+    func run() async throws { await cancelWhenGracefulShutdown { await store.run() } }
+
+    /// Returns when the cluster was read once, or the server is told to stop.
+    func waitForContent() async {
+        while !store.status.hasContent {
+            guard (try? await Task.sleep(for: .milliseconds(20))) != nil else { return }
+        }
+    }
+
+    /// Why the node has nothing to answer from; nil when it has.
+    var notReady: String? {
+        let status = store.status
+        if status.hasContent { return nil }
+        return "store: \(status.phase) \(status.endpoint)" + (status.problem.map { ": \($0)" } ?? "")
+    }
+
+    /// What is wrong although the node answers: it does so from what it last heard.
+    var degradation: OperationsDoor.Degradation? {
+        let status = store.status
+        guard status.hasContent, let seconds = status.staleSeconds else { return nil }
+        let why = status.problem.map { ": \($0)" } ?? ""
+        return .init(
+            what: "store", why: "not followed for \(Int(seconds)) s, answers are as of then\(why)")
+    }
+
+    func metrics() -> [MetricFamily] {
+        let status = store.status
+        var families = [
+            MetricFamily(
+                "regdns_store_stale_seconds", .gauge,
+                help: "For how long the store has not been followed; 0 while it is.",
+                value: Int(status.staleSeconds ?? 0)),
+            MetricFamily(
+                "regdns_store_revision", .gauge, help: "The store's revision that this node has come to.",
+                value: Int(clamping: status.revision)),
+            MetricFamily(
+                "regdns_store_lease_questions_waiting", .gauge, help: "Leases whose lengths are still to be asked for.",
+                value: status.leaseQuestionsWaiting),
+        ]
+        families += store.counters.values.map { counter in
+            MetricFamily(
+                "regdns_store_\(counter.name)_total", .counter, help: "Of the external store: \(counter.name).",
+                value: counter.value)
+        }
+        return families
+    }
+}
