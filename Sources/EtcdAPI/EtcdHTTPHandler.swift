@@ -50,13 +50,13 @@ package struct EtcdHTTPHandler: Sendable {
         return counters
     }
 
-    /// Answers one request.
+    /// Answers one request, without waiting for anything.
     ///
     /// - Parameters:
     ///   - request: method, fields and the target as sent (origin or absolute form) in `path`.
     ///   - body: the whole body; empty when there is none.
     ///   - arrival: the address of this node that the request came in on; nil when it is not known.
-    package func reply(to request: HTTPRequest, body: [UInt8], arrival: EtcdAddress?) async -> EtcdReply {
+    package func reply(to request: HTTPRequest, body: [UInt8], arrival: EtcdAddress?) -> EtcdReply {
         let method = request.method.rawValue
         let answer = answer(to: request, method: method, body: body, arrival: arrival)
         metrics.count { $0.count(method: method, status: answer.status) }
