@@ -222,8 +222,9 @@ struct LeaseTable {
 
     // MARK: Leases that an external store counts
 
-    /// What a lease is taken for until its length is known: two weeks, so that half of it shortens no usual TTL.
-    private static let assumedLength: Int64 = 1_209_600_000
+    /// What a lease is taken for until its length is known: its half is the TTL of what has neither TTL nor lease, an
+    /// hour, and shortens no usual one.
+    private static let assumedLength: Int64 = 7_200_000
 
     /// Takes a slot for a lease of an external store, of which only the id is known yet; nil when `isFull`.
     mutating func allocateMirrored(_ id: LeaseID) -> UInt32? {

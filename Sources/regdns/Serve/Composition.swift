@@ -138,7 +138,8 @@ struct Composition: Sendable {
             addresses: settings.etcd.map { .init(host: $0.host, port: $0.port) })
         do {
             let server = try await EtcdServer.bind(
-                configuration: configuration, handler: handler, routes: v3.routes, logger: logs.logger("etcd"))
+                configuration: configuration, handler: handler, routes: cluster?.store.proxyRoutes ?? v3.routes,
+                logger: logs.logger("etcd"))
             listening.set(server.addresses.map { EtcdAddress(host: $0.host, port: $0.port) })
             return EtcdDoor(keyspace: keyspace, handler: handler, server: server)
         } catch {
