@@ -127,19 +127,20 @@ struct Composition: Sendable {
 
     private func makeEtcd(_ registry: Registry, _ cluster: ClusterService?) async throws(UserError) -> EtcdDoor {
         let readiness = readiness
-        let keyspace = Keyspace(registry: registry, clock: clock)
+        let keyspace = Keyspace(
+            registry: registry, writer: cluster?.store, numbers: cluster == nil ? nil : .clusters, clock: clock)
         let listening = ListeningAddresses()
-        let v3 = EtcdV3(keyspace: keyspace, etcdAddresses: { listening.addresses })
+        let proxy = cluster?.store.proxyRoutes
+        let v3 = proxy == nil ? EtcdV3(keyspace: keyspace, etcdAddresses: { listening.addresses }) : nil
         let handler = EtcdHTTPHandler(
-            keyspace: keyspace, v3: v3, etcdAddresses: { listening.addresses },
+            keyspace: keyspace, v3: v3, proxy: proxy, etcdAddresses: { listening.addresses },
             isServing: { readiness.isReady && cluster?.notReady == nil })
         guard !settings.etcd.isEmpty else { return EtcdDoor(keyspace: keyspace, handler: handler, server: nil) }
         let configuration = EtcdServerConfiguration(
             addresses: settings.etcd.map { .init(host: $0.host, port: $0.port) })
         do {
             let server = try await EtcdServer.bind(
-                configuration: configuration, handler: handler, routes: cluster?.store.proxyRoutes ?? v3.routes,
-                logger: logs.logger("etcd"))
+                configuration: configuration, handler: handler, routes: handler.routes, logger: logs.logger("etcd"))
             listening.set(server.addresses.map { EtcdAddress(host: $0.host, port: $0.port) })
             return EtcdDoor(keyspace: keyspace, handler: handler, server: server)
         } catch {
