@@ -69,7 +69,7 @@ play_skydns() {
     shift 3
     { read -r dns && read -r etcd && read -r upstream; } < <(scripts/free-ports.py 2 91)
     local where=(--own-store --etcd "http://127.0.0.1:$etcd")
-    [ -z "$store" ] || where=(--clear --settle 0.3 --etcd "$store")
+    [ -z "$store" ] || where=(--clear --settle 0.6 --etcd "$store")
     REGDNS_CASE_ETCD=127.0.0.1:$etcd
     export REGDNS_CASE_ETCD
     if [ -n "$store" ]; then export REGDNS_CASE_STORE=$store; else unset REGDNS_CASE_STORE; fi
@@ -106,6 +106,15 @@ run_cluster() {
     start_etcd cluster || { failed=$((failed + 1)) && return; }
     choose_files "$seed cluster"
     play_skydns "skydns with etcd as the store (REGDNS_SEED=$seed)" etcd-v3 "http://$etcd_client" "${chosen[@]}"
+    local cluster_pid=$etcd_pid cluster_client=$etcd_client
+    start_etcd alone || { failed=$((failed + 1)) && return; }
+    start_server cluster --dns 127.0.0.1:0 --http 127.0.0.1:0 --etcd 127.0.0.1:0 --forward off \
+        --store etcd --store-address "http://$cluster_client" || { failed=$((failed + 1)) && return; }
+    suite 'etcd beside regdns before an etcd' 600 "$python" "$cases/etcd/run_diff.py" --ref "$etcd_client" \
+        --target "$server_etcd" --cases "$cases/etcd/cases" --level full
+    check 'the server stops' stop_server
+    stop_etcd
+    etcd_pid=$cluster_pid
     stop_etcd
 }
 
