@@ -69,7 +69,7 @@ play_skydns() {
     shift 3
     { read -r dns && read -r etcd && read -r upstream; } < <(scripts/free-ports.py 2 91)
     local where=(--own-store --etcd "http://127.0.0.1:$etcd")
-    [ -z "$store" ] || where=(--clear --etcd "$store")
+    [ -z "$store" ] || where=(--clear --settle 0.3 --etcd "$store")
     REGDNS_CASE_ETCD=127.0.0.1:$etcd
     export REGDNS_CASE_ETCD
     if [ -n "$store" ]; then export REGDNS_CASE_STORE=$store; else unset REGDNS_CASE_STORE; fi

@@ -33,6 +33,16 @@ final class ConnectionGuard: ChannelInboundHandler {
     private var lingerBytesLeft = 4_194_304
     /// Told when the server goes down, before the handlers behind are: ends an answer that would not end by itself.
     var whenQuiescing: (() -> Void)?
+    /// Whether the client has yet to take answers that have ended for the handlers behind: they would take the
+    /// connection for idle and close it, so that they are told only then that the server goes down.
+    var isSendingAhead = false {
+        didSet {
+            guard !isSendingAhead, isQuiescing else { return }
+            isQuiescing = false
+            context?.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+        }
+    }
+    private var isQuiescing = false
 
     init(configuration: EtcdServerConfiguration, metrics: EtcdMetrics) {
         self.configuration = configuration
@@ -120,7 +130,11 @@ final class ConnectionGuard: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event is ChannelShouldQuiesceEvent { whenQuiescing?() }
+        if event is ChannelShouldQuiesceEvent {
+            whenQuiescing?()
+            isQuiescing = isSendingAhead
+            if isQuiescing { return }
+        }
         if phase == .lingering, event as? ChannelEvent == .inputClosed {
             context.close(promise: nil)
         } else {

@@ -10,7 +10,8 @@ import ServiceLifecycle
 ///
 /// `bind` opens the listeners, `run` answers until it is cancelled or told to go down; then it takes no more
 /// connections, ends the idle ones at once and the others after their answer, within the drain deadline. Connections
-/// are handled on NIO's event loops, requests answered by child tasks of `run`: at most one per connection.
+/// are handled on NIO's event loops and requests answered there, but those that wait by child tasks of `run`: at most
+/// one per connection.
 package final class EtcdServer: Service {
     /// The addresses listened on, with the real ports.
     package let addresses: [EtcdServerConfiguration.Address]
@@ -20,20 +21,19 @@ package final class EtcdServer: Service {
     private let grpc: GRPCServer
     private let listeners: [any Channel]
     private let connections: ConnectionSet
-    private let jobs: AsyncStream<EtcdJob>
-    private let submission: AsyncStream<EtcdJob>.Continuation
+    private let dispatcher: EtcdDispatcher
     private let logger: Logger
 
     private init(
         configuration: EtcdServerConfiguration, handler: EtcdHTTPHandler, grpc: GRPCServer, listeners: [any Channel],
-        connections: ConnectionSet, jobs: (AsyncStream<EtcdJob>, AsyncStream<EtcdJob>.Continuation), logger: Logger
+        connections: ConnectionSet, dispatcher: EtcdDispatcher, logger: Logger
     ) {
         self.configuration = configuration
         self.handler = handler
         self.grpc = grpc
         self.listeners = listeners
         self.connections = connections
-        (self.jobs, self.submission) = jobs
+        self.dispatcher = dispatcher
         self.logger = logger
         self.addresses = zip(listeners, configuration.addresses).map { listener, asked in
             EtcdServerConfiguration.Address(
@@ -50,13 +50,12 @@ package final class EtcdServer: Service {
         logger: Logger, eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     ) async throws(EtcdServerError) -> EtcdServer {
         let connections = ConnectionSet(bound: configuration.connectionsMax)
-        // Unbounded, and yet no longer than there are connections: each has one request under way.
-        let jobs = AsyncStream<EtcdJob>.makeStream(bufferingPolicy: .unbounded)
+        let dispatcher = EtcdDispatcher(handler: handler)
         let held = HeldBytes(bound: configuration.heldBytesMax)
         let grpc = GRPCServer(routes: routes, configuration: configuration.grpc, held: held)
         let factory = ConnectionFactory(
             configuration: configuration, metrics: handler.metrics, connections: connections, held: held, grpc: grpc
-        ) { [submission = jobs.continuation] job in submission.yield(job) }
+        ) { job in dispatcher.submit(job) }
         let bootstrap = ServerBootstrap(group: eventLoopGroup)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -76,7 +75,7 @@ package final class EtcdServer: Service {
         }
         return EtcdServer(
             configuration: configuration, handler: handler, grpc: grpc, listeners: listeners, connections: connections,
-            jobs: jobs, logger: logger)
+            dispatcher: dispatcher, logger: logger)
     }
 
     private static func reason(of error: any Error) -> String {
@@ -97,12 +96,10 @@ package final class EtcdServer: Service {
     }
 
     package func run() async throws {
-        let handler = handler
+        dispatcher.start()
         await withTaskCancellationOrGracefulShutdownHandler {
             await withDiscardingTaskGroup { group in
-                for await job in jobs {
-                    group.addTask { await job.run(handler) }
-                }
+                for await work in dispatcher.work { group.addTask { await work() } }
             }
         } onCancelOrGracefulShutdown: {
             self.drain()
@@ -112,15 +109,15 @@ package final class EtcdServer: Service {
 
     /// Closes listeners and connections without waiting for answers; for a server that is not run, or no longer.
     package func close() async {
-        submission.finish()
+        dispatcher.finish()
         for listener in listeners { try? await listener.close() }
         connections.closeAll()
     }
 
     private func drain() {
         for listener in listeners { listener.close(promise: nil) }
-        let submission = submission
-        connections.drain { submission.finish() }
+        let dispatcher = dispatcher
+        connections.drain { dispatcher.finish() }
         let connections = connections
         listeners.first?.eventLoop.scheduleTask(in: TimeAmount(configuration.drainDeadline)) { connections.closeAll() }
     }

@@ -4,10 +4,12 @@ import NIOCore
 import NIOHTTP1
 import RegistryStore
 
-/// One HTTP/1.1 connection: collects a request, has it answered elsewhere, sends the answer, and waits for the next.
+/// One HTTP/1.1 connection: collects a request, has it answered, sends the answer, and waits for the next.
 ///
 /// Stands behind NIO's decoder, encoder and pipelining handler, which holds a further request back until the answer to
-/// the one before is out. Lives on the connection's event loop.
+/// the one before has ended. Small answers to requests that were read together are sent together, ahead of what the
+/// client takes; it must have taken them all before a request read later is answered. Lives on the connection's event
+/// loop.
 final class HTTP1Connection: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
@@ -24,6 +26,11 @@ final class HTTP1Connection: ChannelInboundHandler {
 
     /// Bytes of an answer that are sent under one deadline.
     static let pieceBytes = 262_144
+    /// Bytes of answers that are written before they are sent together; a system call for each would cost more than
+    /// the rest of a small answer. One that does not fit is sent by itself, and the next request waits for it.
+    static let aheadBytes = 65_536
+    /// What a head counts for among them.
+    private static let headBytes = 512
 
     private let connectionGuard: ConnectionGuard
     private let held: HeldBytes
@@ -34,10 +41,24 @@ final class HTTP1Connection: ChannelInboundHandler {
     private var body: [UInt8] = []
     private var heldHere = 0
     private var inputClosed = false
+    /// Bytes of the answers that have ended for the pipeline and that the client has not taken.
+    private var ahead = 0
+    /// The answers ahead are flushed: requests wait until the client has taken them.
+    private var isHeldUp = false
+    /// The request that waits for it.
+    private var waiting: EtcdJob?
+    private var heldAhead = 0
+    private var isReading = false
+    private var isEnding = false
+    private var owesEnd = false
+    private var date = HTTPDateField()
+    /// This connection for other threads; nil once it has ended.
+    private var bound: NIOLoopBound<(HTTP1Connection, ChannelHandlerContext)>?
+    private var arrival: EtcdAddress?
     /// Ends what makes the pieces of the answer under way.
     private var whenGone: (@Sendable () -> Void)?
 
-    /// - Parameter submit: has a job answered; its reply may come from any thread.
+    /// - Parameter submit: has a job answered; its reply may come at once, or later from any thread.
     init(
         connectionGuard: ConnectionGuard, held: HeldBytes, metrics: EtcdMetrics,
         submit: @escaping @Sendable (EtcdJob) -> Void
@@ -50,15 +71,22 @@ final class HTTP1Connection: ChannelInboundHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         connectionGuard.whenQuiescing = { [weak self] in self?.whenGone?() }
+        bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        arrival = context.localAddress.flatMap { address in
+            address.ipAddress.map { EtcdAddress(host: $0, port: address.port ?? 0) }
+        }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         releaseAll()
         whenGone?()
         whenGone = nil
+        waiting = nil
+        bound = nil
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        isReading = true
         switch (unwrapInboundIn(data), state) {
         case (.head(let head), .idle):
             receive(head, context: context)
@@ -104,48 +132,119 @@ final class HTTP1Connection: ChannelInboundHandler {
         let body = body
         self.body = []
         connectionGuard.enter(.answering)
-        guard let request = HTTPRequest(head) else {
+        guard let request = HTTPRequest(head), let bound else {
             return refuse(400, "400 Bad Request", context: context)
         }
-        let loop = context.eventLoop
-        let bound = NIOLoopBound((self, context), eventLoop: loop)
-        let arrival = context.localAddress.flatMap { address in
-            address.ipAddress.map { EtcdAddress(host: $0, port: address.port ?? 0) }
+        let job = EtcdJob(request: request, body: body, arrival: arrival, connection: bound)
+        if isHeldUp {
+            connectionGuard.enter(.sending)
+            waiting = job
+        } else {
+            submit(job)
         }
-        submit(
-            EtcdJob(
-                request: request, body: body, arrival: arrival,
-                reply: { response, body in
-                    loop.execute {
-                        let (connection, context) = bound.value
-                        connection.answered(response, body: body, context: context)
-                    }
-                },
-                stream: { part in
-                    await withCheckedContinuation { done in
-                        loop.execute {
-                            let (connection, context) = bound.value
-                            connection.stream(part, context: context) { done.resume(returning: $0) }
-                        }
-                    }
-                }))
     }
 
-    private func answered(_ response: HTTPResponse, body: [UInt8], context: ChannelHandlerContext) {
+    /// Takes a whole answer to the request under way.
+    func answered(_ response: HTTPResponse, body: [UInt8], context: ChannelHandlerContext) {
         guard case .answering(let head) = state, context.channel.isActive else { return }
         // A HEAD gets the length and no more.
         let body = head.method == .HEAD ? [] : body
+        // The request is done with.
+        releaseAll(but: heldAhead)
         guard held.reserve(body.count) else { return refuseMemory(context: context) }
         heldHere += body.count
         let keepAlive = head.isKeepAlive && !inputClosed
+        if keepAlive, ahead + Self.headBytes + body.count <= Self.aheadBytes {
+            return sendAhead(response, body: body, version: head.version, context: context)
+        }
         state = keepAlive ? .answering(head) : .finished
         send(response, body: body, version: head.version, keepAlive: keepAlive, context: context)
+    }
+
+    /// Writes a small answer and lets the next request in.
+    private func sendAhead(
+        _ response: HTTPResponse, body: [UInt8], version: HTTPVersion, context: ChannelHandlerContext
+    ) {
+        let bytes = Self.headBytes + body.count
+        ahead += bytes
+        heldAhead += body.count
+        var written = context.write(
+            wrapOutboundOut(.head(responseHead(response, version: version, keepAlive: true))))
+        if !body.isEmpty {
+            written = context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: body)))))
+        }
+        written.assumeIsolated().whenSuccess { self.taken(bytes, held: body.count, context: context) }
+        state = .idle
+        connectionGuard.enter(.idle)
+        endAnswer(context: context)
+    }
+
+    /// The client has one of the answers ahead.
+    private func taken(_ bytes: Int, held: Int, context: ChannelHandlerContext) {
+        ahead -= bytes
+        heldAhead -= held
+        releaseAll(but: heldHere - held)
+        guard ahead == 0, isHeldUp else { return }
+        isHeldUp = false
+        switch state {
+        case .idle where inputClosed, .receiving where inputClosed: return context.close(promise: nil)
+        case .idle: connectionGuard.enter(.idle)
+        case .receiving: connectionGuard.enter(.receiving)
+        case .answering where waiting != nil: connectionGuard.enter(.answering)
+        // Sent, or about to be, under a deadline of its own.
+        case .answering, .streaming, .finished: break
+        }
+        connectionGuard.isSendingAhead = false
+        if let job = waiting, context.channel.isActive {
+            waiting = nil
+            submit(job)
+        }
+    }
+
+    /// Sends what is written ahead; a client that does not take it at once is waited for.
+    private func flushAhead(context: ChannelHandlerContext) {
+        guard ahead > 0, !isHeldUp else { return }
+        context.flush()
+        guard ahead > 0 else { return }
+        isHeldUp = true
+        connectionGuard.isSendingAhead = true
+        connectionGuard.enter(.sending)
+    }
+
+    /// Tells the pipeline that the answer has ended, which lets the next request in, within this call if it is there.
+    ///
+    /// The answer to that one ends here, too, once the call inside has returned: a client may send thousands of
+    /// requests at once, and the stack is not theirs to fill.
+    private func endAnswer(context: ChannelHandlerContext) {
+        owesEnd = true
+        guard !isEnding else { return }
+        let isWithinRead = isReading
+        isEnding = true
+        while owesEnd {
+            owesEnd = false
+            context.write(wrapOutboundOut(.end(nil)), promise: nil)
+        }
+        isEnding = false
+        isReading = isWithinRead
+        if !isReading {
+            flushAhead(context: context)
+            context.flush()
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        // The pipeline says so as well of each request that it lets in.
+        if !isEnding {
+            isReading = false
+            flushAhead(context: context)
+        }
+        context.fireChannelReadComplete()
     }
 
     /// Sends a part of an answer that comes piece by piece.
     ///
     /// - Parameter done: told once the client has the part; false when it will never have it.
-    private func stream(_ part: EtcdJob.Part, context: ChannelHandlerContext, done: @escaping (Bool) -> Void) {
+    func stream(_ part: EtcdJob.Part, context: ChannelHandlerContext, done: @escaping (Bool) -> Void) {
         switch (part, state) {
         case (.head(let response, let whenGone), .answering(let head)) where context.channel.isActive && !inputClosed:
             state = .streaming(head)
@@ -212,7 +311,7 @@ final class HTTP1Connection: ChannelInboundHandler {
         head.headers.reserveCapacity(response.headerFields.count + 2)
         for field in response.headerFields { head.headers.add(name: field.name.rawName, value: field.value) }
         head.headers.add(
-            name: "Date", value: CivilTime(unixMilliseconds: RegistryClock.system.unixMilliseconds()).httpDate)
+            name: "Date", value: date.value(unixMilliseconds: RegistryClock.system.unixMilliseconds()))
         if !keepAlive {
             head.headers.add(name: "Connection", value: "close")
         } else if version == .http1_0 {
@@ -229,7 +328,7 @@ final class HTTP1Connection: ChannelInboundHandler {
         if keepAlive && !inputClosed {
             state = .idle
             connectionGuard.enter(.idle)
-            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+            endAnswer(context: context)
         } else {
             state = .finished
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
@@ -237,9 +336,11 @@ final class HTTP1Connection: ChannelInboundHandler {
         }
     }
 
-    private func releaseAll() {
-        held.release(heldHere)
-        heldHere = 0
+    private func releaseAll(but kept: Int = 0) {
+        // Nothing is left of it where the connection has ended meanwhile.
+        guard heldHere > kept else { return }
+        held.release(heldHere - kept)
+        heldHere = kept
     }
 
     // MARK: Refusals, each the last answer of its connection
@@ -289,62 +390,11 @@ final class HTTP1Connection: ChannelInboundHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard event as? ChannelEvent == .inputClosed else { return context.fireUserInboundEventTriggered(event) }
         inputClosed = true
+        flushAhead(context: context)
         switch state {
-        case .idle, .receiving: context.close(promise: nil)
+        case .idle, .receiving: if ahead == 0 { context.close(promise: nil) }
         case .streaming: whenGone?()
         case .answering, .finished: break
         }
-    }
-}
-
-/// A request to be answered, and where the answer goes.
-struct EtcdJob: Sendable {
-    let request: HTTPRequest
-    let body: [UInt8]
-    /// The address of this node that the connection came in on.
-    let arrival: EtcdAddress?
-    /// Takes a whole answer, from any thread, at most once.
-    let reply: @Sendable (HTTPResponse, [UInt8]) -> Void
-    /// Takes an answer that comes piece by piece, from any thread, one part after the other; false when the client
-    /// will not have it.
-    let stream: @Sendable (Part) async -> Bool
-
-    enum Part: Sendable {
-        /// What is told when the client goes away before the end.
-        case head(HTTPResponse, whenGone: @Sendable () -> Void)
-        case piece([UInt8])
-        case end
-    }
-
-    /// Has a request answered.
-    func run(_ handler: EtcdHTTPHandler) async {
-        let answer = await handler.reply(to: request, body: body, arrival: arrival)
-        switch answer.body {
-        case .bytes(let bytes): reply(answer.head, bytes)
-        case .events(let events):
-            guard await stream(.head(answer.head, whenGone: { events.cancel() })) else { return events.cancel() }
-            while let piece = await events.next() {
-                guard await stream(.piece(piece)) else { return events.cancel() }
-            }
-            _ = await stream(.end)
-        }
-    }
-}
-
-extension HTTPRequest {
-    /// NIO's head as `HTTPTypes` has it; nil when its target is not text.
-    init?(_ head: HTTPRequestHead) {
-        // A target with bytes that are no UTF-8 arrives with U+FFFD in their place: the key asked for is lost.
-        guard let method = HTTPRequest.Method(head.method.rawValue), !head.uri.unicodeScalars.contains("\u{FFFD}")
-        else { return nil }
-        var fields = HTTPFields()
-        fields.reserveCapacity(head.headers.count)
-        for (name, value) in head.headers {
-            guard let name = HTTPField.Name(name) else { continue }
-            fields.append(HTTPField(name: name, value: value))
-        }
-        self.init(
-            method: method, scheme: "http", authority: head.headers.first(name: "Host"), path: head.uri,
-            headerFields: fields)
     }
 }
