@@ -167,7 +167,8 @@ let package = Package(
         .testTarget(
             name: "EtcdStoreTests",
             dependencies: [
-                "DNSWire", "EtcdMessages", "EtcdStore", "GRPC", "RegistryStore", "RegdnsTestKit",
+                "DNSWire", "EtcdAPI", "EtcdMessages", "EtcdStore", "GRPC", "RegistryStore", "RegdnsTestKit",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -10,6 +10,8 @@ import RegistryStore
 ///
 /// A marker has no lease: the store would end it alone. Its value says when the directory ends, and `expireDirectories`
 /// ends it with all below it under one revision.
+///
+/// Where the registry is the copy of a cluster there are no markers, and putting a directory is refused.
 extension Keyspace {
     static let markers = Namespace("etcd v2 directories")
 
@@ -18,7 +20,7 @@ extension Keyspace {
 
     /// Puts a directory, in the place of the key in `note.existing` if there is one, or sets the ttl of one.
     func putDirectory(_ path: [UInt8], _ write: KeyspaceWrite, _ note: WriteNote) throws(V2Error) -> KeyspaceStep {
-        guard keepsDirectories else {
+        guard keepsMarkers else {
             throw V2Error(
                 .invalidField, cause: "dir: an etcd cluster as the store has no directories but those of its keys",
                 index: index)
@@ -70,7 +72,7 @@ extension Keyspace {
         if registry.entry(namespace: namespace, key: path) != nil {
             intents.append(.delete(namespace: namespace, key: path))
         }
-        if keepsDirectories { intents += markerIntents(path, isExplicit: remembered?.isExplicit == true) }
+        if keepsMarkers { intents += markerIntents(path, isExplicit: remembered?.isExplicit == true) }
         let note = WriteNote(
             action: action, key: path, previous: before, directory: before.removed, remembered: remembered)
         return KeyspaceStep(intents: intents, note: note) { [self] receipt throws(V2Error) in
@@ -110,7 +112,7 @@ extension Keyspace {
 
     /// Remembers the directories of which the store has a marker.
     func restoreDirectories() {
-        guard keepsDirectories else { return }
+        guard keepsMarkers else { return }
         let now = clock.now
         let prefix = Self.marker([])
         let markers = registry.range(namespace: Self.markers, lower: prefix, upper: nil).entries

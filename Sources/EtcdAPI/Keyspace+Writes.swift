@@ -71,9 +71,24 @@ extension Keyspace {
 
     /// Writes through another writer, of which the registry is the copy. Others may come between the look and the
     /// batch: then the conditions do not hold, and the write is planned again.
-    func write(_ operation: KeyspaceOperation, through writer: any RegistryWriter) async throws(V2Error)
-        -> KeyspaceEvent
-    {
+    ///
+    /// A key that is named by the next index has the name of its revision unless somebody else writes at that moment;
+    /// the names are unique and grow all the same. Writes of this node wait for each other, else only the first of
+    /// those with the same name would succeed.
+    func write(
+        _ operation: KeyspaceOperation, through writer: any RegistryWriter
+    ) async throws(V2Error) -> KeyspaceEvent {
+        guard case .append = operation else { return try await plannedWrite(operation, through: writer) }
+        guard await appends.enter() else {
+            throw V2Error(.overloaded, cause: "too many keys are created in order", index: index)
+        }
+        defer { appends.leave() }
+        return try await plannedWrite(operation, through: writer)
+    }
+
+    private func plannedWrite(
+        _ operation: KeyspaceOperation, through writer: any RegistryWriter
+    ) async throws(V2Error) -> KeyspaceEvent {
         for _ in 0..<Self.attemptsMaxThere {
             let step = try taking { () throws(V2Error) in try plan(operation) }
             let token = history.expect(step.note)
@@ -264,7 +279,6 @@ extension Keyspace {
     }
 
     func remember(_ path: ArraySlice<UInt8>, _ known: [[UInt8]: Int64], _ index: Int64) {
-        guard keepsDirectories else { return }
         remembering {
             $0.remember(path, hasKeys: { hasKeys(below: $0) }, createdIndex: { known[Array($0)] ?? index })
         }
@@ -273,7 +287,6 @@ extension Keyspace {
     /// The indices of the directories at and above a path that the memory does not know but the store has keys below.
     func createdIndices(above path: ArraySlice<UInt8>) -> [[UInt8]: Int64] {
         var known: [[UInt8]: Int64] = [:]
-        guard keepsDirectories else { return known }
         var path = path
         while !path.isEmpty, remembering({ $0.directory(at: path) }) == nil {
             if let entry = firstEntry(below: Array(path)) { known[Array(path)] = index(of: entry.createRevision) }

@@ -27,6 +27,8 @@ package final class Keyspace: Sendable {
     let statistics = OperationCounts()
     /// Held by v2 writers from their first look at the tree until their batch is applied.
     private let writers = Mutex<Void>(())
+    /// Where writers wait that make keys in order in a cluster.
+    let appends = WriterQueue()
     /// Held for short look-ups only.
     private let memory: Mutex<DirectoryMemory>
     /// Held for short look-ups only, by observers too: who holds it must not call the store.
@@ -40,7 +42,7 @@ package final class Keyspace: Sendable {
     /// - Parameters:
     ///   - registry: the store, which every door shares.
     ///   - writer: what writes go through when the registry is the copy of an etcd cluster: `numbers` must be
-    ///     `.clusters` then. Directories are those of the keys there are; the tree remembers none.
+    ///     `.clusters` then. Directories can not be put then: they come with their keys.
     ///   - namespace: the keys this view shows.
     ///   - numbers: the numbers of this process; nil for those of a node without a tag or a state file.
     ///   - rememberedDirectories: bound of the tree's memory, for directories and for kept creations each.
@@ -79,8 +81,9 @@ package final class Keyspace: Sendable {
         restoreDirectories()
     }
 
-    /// Whether directories are kept beside the keys.
-    var keepsDirectories: Bool { writer == nil }
+    /// Whether there is a place for directories that are put: an etcd cluster has none that its other clients do not
+    /// take for a key.
+    var keepsMarkers: Bool { writer == nil }
 
     /// The cluster's id as v2 shows it.
     var clusterText: String { String(clusterID, radix: 16) }

@@ -1,0 +1,100 @@
+import EtcdAPI
+import Foundation
+import GRPC
+import HTTPTypes
+import Logging
+import NIOCore
+import SwiftProtobuf
+import Testing
+
+@testable import EtcdStore
+
+/// An etcd port in front of a cluster, with the store that follows the same cluster.
+final class ProxyFixture: Sendable {
+    let fixture: StoreFixture
+    let handler: EtcdHTTPHandler
+    let server: EtcdServer
+    private let task: Task<Void, any Error>
+
+    init(
+        _ endpoints: [EtcdStoreConfiguration.Endpoint], credentials: EtcdStoreConfiguration.Credentials? = nil
+    ) async throws {
+        fixture = try StoreFixture(endpoints, credentials: credentials)
+        let keyspace = Keyspace(registry: fixture.registry, writer: fixture.store, numbers: .clusters)
+        handler = EtcdHTTPHandler(keyspace: keyspace, proxy: fixture.store.proxyRoutes)
+        let server = try await EtcdServer.bind(
+            configuration: EtcdServerConfiguration(addresses: [.init(host: "127.0.0.1", port: 0)]), handler: handler,
+            routes: handler.routes, logger: Logger(label: "test"))
+        self.server = server
+        task = Task { try await server.run() }
+    }
+
+    deinit { task.cancel() }
+
+    func stop() async {
+        task.cancel()
+        _ = await task.result
+        await fixture.stop()
+    }
+
+    /// A gRPC client of the port.
+    func client(_ change: (inout GRPCClientConfiguration) -> Void = { _ in }) async throws -> GRPCClient {
+        var configuration = GRPCClientConfiguration()
+        change(&configuration)
+        return try await GRPCClient.connect(
+            host: "127.0.0.1", port: server.addresses[0].port, configuration: configuration)
+    }
+
+    struct Answer {
+        let status: Int
+        let fields: HTTPFields
+        let text: String
+
+        /// A member of the answer's JSON, by names down the tree.
+        func value(_ path: String...) -> String? {
+            var value: Any? = try? JSONSerialization.jsonObject(with: Data(text.utf8))
+            for name in path { value = (value as? [String: Any])?[name] }
+            return value.map { "\($0)" }
+        }
+    }
+
+    /// Asks over HTTP/1.1; a body for `/v2` is a form.
+    func http(_ method: HTTPRequest.Method, _ path: String, _ body: String = "") async throws -> Answer {
+        let reply = await begin(method, path, body)
+        var text = ""
+        switch reply.body {
+        case .bytes(let bytes): text = String(decoding: bytes, as: UTF8.self)
+        case .events(let events): while let line = await events.next() { text += String(decoding: line, as: UTF8.self) }
+        }
+        return Answer(status: reply.head.status.code, fields: reply.head.headerFields, text: text)
+    }
+
+    /// The same without waiting for events.
+    func begin(_ method: HTTPRequest.Method, _ path: String, _ body: String = "") async -> EtcdReply {
+        var request = HTTPRequest(method: method, scheme: "http", authority: "test", path: path)
+        if path.hasPrefix("/v2") { request.headerFields[.contentType] = "application/x-www-form-urlencoded" }
+        return await handler.reply(to: request, body: Array(body.utf8), arrival: nil)
+    }
+}
+
+extension GRPCClient {
+    func call<Answer: Message>(
+        _ path: String, _ request: some Message, as type: Answer.Type = Answer.self,
+        metadata: [(String, String)] = [], timeout: Duration = .seconds(10)
+    ) async throws -> Answer {
+        let bytes = try await unary(
+            "/etcdserverpb.\(path)", ClusterConnection.bytes(of: request), metadata: metadata, timeout: timeout)
+        return try ClusterConnection.message(in: bytes)
+    }
+
+    /// How a call ends that must not end well.
+    func failure(_ path: String, _ request: some Message, timeout: Duration = .seconds(10)) async throws -> GRPCStatus {
+        do {
+            _ = try await unary("/etcdserverpb.\(path)", ClusterConnection.bytes(of: request), timeout: timeout)
+        } catch {
+            return error
+        }
+        Issue.record("\(path) was answered")
+        return .ok
+    }
+}
