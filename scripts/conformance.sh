@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # conformance.sh [COUNTS] [SUITE…]: runs the black-box suites of Tests/Conformance against $REGDNS (default: a fresh build
-# in $CONFIGURATION). Suites: skydns, amalgam8, malformed, compliance, etcd. Writes "passed failed skipped" to the file COUNTS
+# in $CONFIGURATION). Suites: skydns, amalgam8, malformed, compliance, etcd, cluster. Writes "passed failed skipped" to the file COUNTS
 # when one is given ("-" for none); the last line is `N passed, N failed`.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 counts=${1:--}
 [ $# -eq 0 ] || shift
 suites=("$@")
-[ ${#suites[@]} -gt 0 ] || suites=(skydns amalgam8 malformed compliance etcd)
+[ ${#suites[@]} -gt 0 ] || suites=(skydns amalgam8 malformed compliance etcd cluster)
 scripts/install-test.sh || exit 2
 if [ -z "${REGDNS:-}" ]; then
     scripts/install-build.sh && scripts/build.sh --product regdns || exit 2
@@ -62,33 +62,51 @@ check() {
 
 load_fixture() { "$python" "$cases/compliance/load_fixture.py" "http://$server_etcd" "$cases/compliance/fixture.json"; }
 
-# play_skydns TITLE PUT FILE…: the cases of the files, stored through a door.
+# play_skydns TITLE PUT STORE FILE…: the cases of the files, stored through a door of regdns, or, when STORE is the URL
+# of a real etcd, put there and served with it as the store.
 play_skydns() {
-    local title=$1 put=$2 dns etcd upstream
-    shift 2
+    local title=$1 put=$2 store=$3 dns etcd upstream
+    shift 3
     { read -r dns && read -r etcd && read -r upstream; } < <(scripts/free-ports.py 2 91)
-    suite "$title" 900 "$python" "$cases/skydns/run_cases.py" --dns "127.0.0.1:$dns" --own-store --put "$put" \
-        --etcd "http://127.0.0.1:$etcd" --dialect recommended --skip-requires coredns,multi-zone,dnssec \
+    local where=(--own-store --etcd "http://127.0.0.1:$etcd")
+    [ -z "$store" ] || where=(--clear --settle 0.3 --etcd "$store")
+    REGDNS_CASE_ETCD=127.0.0.1:$etcd
+    export REGDNS_CASE_ETCD
+    if [ -n "$store" ]; then export REGDNS_CASE_STORE=$store; else unset REGDNS_CASE_STORE; fi
+    suite "$title" 900 "$python" "$cases/skydns/run_cases.py" --dns "127.0.0.1:$dns" --put "$put" "${where[@]}" \
+        --dialect recommended --skip-requires coredns,multi-zone,dnssec \
         --upstream-port "$upstream" \
-        --server-cmd "env REGDNS_CASE_ETCD=127.0.0.1:$etcd $python $cases/skydns/start_regdns.py {config} {dns} {cases}" \
-        "$@"
+        --server-cmd "$python $cases/skydns/start_regdns.py {config} {dns} {cases}" "$@"
 }
 
 # Which third of the case files is played a second time; the seed is printed, so that a failure can be repeated.
 seed=${REGDNS_SEED:-$RANDOM}
 
-run_skydns() {
-    local files=("$cases"/skydns/cases/*.json) chosen
-    echo 'left out: coredns (ways of CoreDNS that differ), multi-zone and dnssec (not in this version)'
-    play_skydns skydns etcd-v2 "${files[@]}"
-    if [ -n "${REGDNS_ALL_CASES:-}" ]; then
-        chosen=("${files[@]}")
-    else
-        readarray -t chosen < <("$python" -c 'import random, sys
+# Sets chosen to a third of the case files, or to all of them with $REGDNS_ALL_CASES.
+choose_files() {
+    local files=("$cases"/skydns/cases/*.json)
+    chosen=("${files[@]}")
+    [ -z "${REGDNS_ALL_CASES:-}" ] || return 0
+    readarray -t chosen < <("$python" -c 'import random, sys
 files = sys.argv[2:]
-print("\n".join(sorted(random.Random(int(sys.argv[1])).sample(files, (len(files) + 2) // 3))))' "$seed" "${files[@]}")
-    fi
-    play_skydns "skydns by etcd v3 (REGDNS_SEED=$seed)" etcd-v3 "${chosen[@]}"
+print("\n".join(sorted(random.Random(sys.argv[1]).sample(files, (len(files) + 2) // 3))))' "$1" "${files[@]}")
+}
+
+run_skydns() {
+    local chosen
+    echo 'left out: coredns (ways of CoreDNS that differ), multi-zone and dnssec (not in this version)'
+    play_skydns skydns etcd-v2 '' "$cases"/skydns/cases/*.json
+    choose_files "$seed v3"
+    play_skydns "skydns by etcd v3 (REGDNS_SEED=$seed)" etcd-v3 '' "${chosen[@]}"
+}
+
+# An etcd cluster as the store.
+run_cluster() {
+    local chosen
+    start_etcd cluster || { failed=$((failed + 1)) && return; }
+    choose_files "$seed cluster"
+    play_skydns "skydns with etcd as the store (REGDNS_SEED=$seed)" etcd-v3 "http://$etcd_client" "${chosen[@]}"
+    stop_etcd
 }
 
 run_amalgam8() {
@@ -150,6 +168,12 @@ start_etcd() {
     return 1
 }
 
+stop_etcd() {
+    kill "$etcd_pid"
+    wait "$etcd_pid" 2>/dev/null
+    server_pids=("${server_pids[@]/$etcd_pid/}")
+}
+
 run_etcd() {
     start_etcd reference || { failed=$((failed + 1)) && return; }
     start_server etcd --dns 127.0.0.1:0 --http 127.0.0.1:0 --etcd 127.0.0.1:0 --forward off ||
@@ -158,9 +182,7 @@ run_etcd() {
         --cases "$cases/etcd/cases" --level full
     suite 'etcd clients' 600 "$python" "$cases/etcd/clients_check.py" "$server_etcd" --perf
     check 'the server stops' stop_server
-    kill "$etcd_pid"
-    wait "$etcd_pid" 2>/dev/null
-    server_pids=("${server_pids[@]/$etcd_pid/}")
+    stop_etcd
 }
 
 for name in "${suites[@]}"; do "run_$name"; done

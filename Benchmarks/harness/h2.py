@@ -69,7 +69,7 @@ class Connection:
     """One connection with prior knowledge, its windows as wide as they get."""
 
     def __init__(self, port: int):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=3)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         settings = struct.pack("!HI", 4, BIG) + struct.pack("!HI", 2, 0)
         self.socket.sendall(PREFACE + frame(SETTINGS, 0, 0, settings)
@@ -100,7 +100,7 @@ class Connection:
         if not data:
             raise BenchError("the server closed the connection")
         buffer = self.received + data
-        at, end = 0, len(buffer)
+        at, end, found = 0, len(buffer), []
         while end - at >= 9:
             length = buffer[at] << 16 | buffer[at + 1] << 8 | buffer[at + 2]
             if end - at < 9 + length:
@@ -118,8 +118,9 @@ class Connection:
             elif kind == RST_STREAM:
                 raise BenchError(f"stream {stream} was reset: {payload!r}")
             else:
-                yield kind, flags, stream, payload
+                found.append((kind, flags, stream, payload))
         self.received = buffer[at:]
+        return found
 
     def unary(self, path: str, message: bytes, seconds: float = 30) -> bytes:
         """One call with its answer's message."""

@@ -1,3 +1,4 @@
+package import GRPC
 package import HTTPTypes
 
 /// The etcd door over HTTP/1.1: the whole v2 API, v3's JSON gateway, `/version` and `/health`, whatever listener a
@@ -16,21 +17,34 @@ package struct EtcdHTTPHandler: Sendable {
     let keyspace: Keyspace
     let metrics = EtcdMetrics()
     private let node: NodeFacts
+    /// The methods of v3, for the port's gRPC; the gateway calls them, too.
+    package let routes: GRPCRoutes
+    private let v3: EtcdV3?
     private let gateway: V3Gateway
     private let isServing: @Sendable () -> Bool
 
     /// - Parameters:
     ///   - keyspace: the keys to serve.
     ///   - v3: the services of the gateway; nil for ones of its own.
+    ///   - proxy: the methods of the gateway when a cluster answers them, in the place of `v3`.
     ///   - etcdAddresses: where the etcd port listens, for clients that come in by another listener; may be empty.
     ///   - isServing: what `/health` says.
     package init(
-        keyspace: Keyspace, v3: EtcdV3? = nil, etcdAddresses: @escaping @Sendable () -> [EtcdAddress] = { [] },
+        keyspace: Keyspace, v3: EtcdV3? = nil, proxy: GRPCRoutes? = nil,
+        etcdAddresses: @escaping @Sendable () -> [EtcdAddress] = { [] },
         isServing: @escaping @Sendable () -> Bool = { true }
     ) {
         self.keyspace = keyspace
         self.node = NodeFacts(keyspace: keyspace, etcdAddresses: etcdAddresses)
-        self.gateway = V3Gateway(v3 ?? EtcdV3(keyspace: keyspace, etcdAddresses: etcdAddresses))
+        if let proxy {
+            self.v3 = nil
+            routes = proxy
+        } else {
+            let v3 = v3 ?? EtcdV3(keyspace: keyspace, etcdAddresses: etcdAddresses)
+            self.v3 = v3
+            routes = v3.routes
+        }
+        gateway = V3Gateway(routes, isProxy: proxy != nil)
         self.isServing = isServing
     }
 
@@ -46,7 +60,7 @@ package struct EtcdHTTPHandler: Sendable {
         counters.watches = watches.watches
         counters.watchesRefused = watches.refused
         counters.watchesCut = watches.cut
-        counters.v3 = gateway.v3.counters
+        if let v3 { counters.v3 = v3.counters }
         return counters
     }
 
@@ -56,53 +70,81 @@ package struct EtcdHTTPHandler: Sendable {
     ///   - request: method, fields and the target as sent (origin or absolute form) in `path`.
     ///   - body: the whole body; empty when there is none.
     ///   - arrival: the address of this node that the request came in on; nil when it is not known.
-    package func reply(to request: HTTPRequest, body: [UInt8], arrival: EtcdAddress?) -> EtcdReply {
+    package func reply(to request: HTTPRequest, body: [UInt8], arrival: EtcdAddress?) async -> EtcdReply {
+        switch begin(request, body: body, arrival: arrival) {
+        case .now(let reply): reply
+        case .later(let wait): await wait()
+        }
+    }
+
+    /// Answers one request, at once if nothing has to be waited for; parameters as of `reply`.
+    func begin(_ request: HTTPRequest, body: [UInt8], arrival: EtcdAddress?) -> EtcdReplying {
         let method = request.method.rawValue
-        let answer = answer(to: request, method: method, body: body, arrival: arrival)
+        switch answer(to: request, method: method, body: body, arrival: arrival) {
+        case .now(let answer): return .now(counted(answer, method))
+        case .later(let wait): return .later { counted(await wait(), method) }
+        }
+    }
+
+    private func counted(_ answer: EtcdAnswer, _ method: String) -> EtcdReply {
         metrics.count { $0.count(method: method, status: answer.status) }
         return answer.reply
     }
 
     private func answer(
         to request: HTTPRequest, method: String, body: [UInt8], arrival: EtcdAddress?
-    ) -> EtcdAnswer {
-        if method == "OPTIONS" { return EtcdAnswer(status: 200) }
-        guard let target = RequestTarget(request.path ?? "/") else { return .badRequest }
+    ) -> EtcdAnswering {
+        if method == "OPTIONS" { return .now(EtcdAnswer(status: 200)) }
+        guard let target = RequestTarget(request.path ?? "/") else { return .now(.badRequest) }
         let clean = target.cleanPath
         if clean != target.path {
-            return .redirect(to: PercentEncoding.encodePath(clean), query: target.query, method: method)
+            return .now(.redirect(to: PercentEncoding.encodePath(clean), query: target.query, method: method))
         }
-        switch clean {
-        case Self.versionPath:
-            guard method == "GET" else { return .methodNotAllowed("GET") }
-            let json = "{\"etcdserver\":\"\(Self.version)\",\"etcdcluster\":\"3.4.0\"}"
-            return EtcdAnswer(status: 200, contentType: .json, body: Array(json.utf8))
-        case Self.healthPath:
-            guard method == "GET" else { return .methodNotAllowed("GET") }
-            let healthy = isServing()
-            return EtcdAnswer(
-                status: healthy ? 200 : 503, contentType: .text, body: Array("{\"health\":\"\(healthy)\"}".utf8))
-        case let path where path.starts(with: Self.keysPath):
-            let rest = path[Self.keysPath.count...]
-            guard rest.isEmpty || rest.first == UInt8(ascii: "/") else { return .notFound }
+        if clean.starts(with: Self.keysPath) {
+            let rest = clean[Self.keysPath.count...]
+            guard rest.isEmpty || rest.first == UInt8(ascii: "/") else { return .now(.notFound) }
             let key = Array(rest.last == UInt8(ascii: "/") ? rest.dropLast() : rest)
             return KeysRequest(
                 keyspace: keyspace, method: method, key: key, query: target.query,
                 contentType: request.headerFields[.contentType] ?? "", body: body
             ).answer()
-        case let path where V3Gateway.serves(path):
-            return gateway.answer(String(decoding: path, as: UTF8.self), method: method, body: body)
+        }
+        let path = String(decoding: clean, as: UTF8.self)
+        if V3Gateway.serves(clean) {
+            let call = request.headerFields[.authorization].map { [("authorization", $0)] } ?? []
+            return gateway.answer(path, method: method, body: body, metadata: call)
+        }
+        return .now(ownAnswer(path, method: method, arrival: arrival))
+    }
+
+    /// What a node says of itself.
+    private func ownAnswer(_ path: String, method: String, arrival: EtcdAddress?) -> EtcdAnswer {
+        switch path {
+        case "/version":
+            guard method == "GET" else { return .methodNotAllowed("GET") }
+            let json = "{\"etcdserver\":\"\(Self.version)\",\"etcdcluster\":\"3.4.0\"}"
+            return EtcdAnswer(status: 200, contentType: .json, body: Array(json.utf8))
+        case "/health":
+            guard method == "GET" else { return .methodNotAllowed("GET") }
+            let healthy = isServing()
+            return EtcdAnswer(
+                status: healthy ? 200 : 503, contentType: .text, body: Array("{\"health\":\"\(healthy)\"}".utf8))
         default:
-            return node.answer(
-                String(decoding: clean, as: UTF8.self), method: method, arrival: arrival, counts: metrics.snapshot)
-                ?? .notFound
+            return node.answer(path, method: method, arrival: arrival, counts: metrics.snapshot) ?? .notFound
         }
     }
 
-    private static let versionPath = Array("/version".utf8)
-    private static let healthPath = Array("/health".utf8)
     private static let keysPath = Array("/v2/keys".utf8)
 }
+
+/// An answer that is there, or that has to be waited for.
+enum Answering<Answer: Sendable>: Sendable {
+    case now(Answer)
+    case later(@Sendable () async -> Answer)
+}
+
+typealias EtcdAnswering = Answering<EtcdAnswer>
+typealias EtcdReplying = Answering<EtcdReply>
 
 /// An answer as a listener sends it.
 package struct EtcdReply: Sendable {
@@ -119,8 +161,8 @@ package struct EtcdReply: Sendable {
 }
 
 /// An answer before it is one of `HTTPTypes`: what the routes have in common is added by `response`.
-struct EtcdAnswer {
-    enum ContentType: String {
+struct EtcdAnswer: Sendable {
+    enum ContentType: String, Sendable {
         case json = "application/json"
         case text = "text/plain; charset=utf-8"
         case html = "text/html; charset=utf-8"

@@ -32,6 +32,8 @@ final class EventHistory: RegistryObserver {
         let numbers: RevisionNumbers
         /// Of an entry by the deadline of its lease; must not call the store.
         let life: @Sendable (Entry) -> KeyspaceLife?
+        /// What a write gives the entry, where the store does not know it yet.
+        let granted: @Sendable (WriteNote) -> KeyspaceLife?
         /// The index of creation of a key, for its state at a modified index; must not call the store.
         let createdIndex: @Sendable ([UInt8], Int64) -> Int64
     }
@@ -39,6 +41,10 @@ final class EventHistory: RegistryObserver {
     private struct State {
         var hasBegun = false
         var revision: Int64 = 0
+        /// The first index of which something can be known here.
+        var begin: Int64
+        /// Notes of v2 writes that are under way to a cluster.
+        var expected = ExpectedNotes()
         /// A ring: `start` is the oldest.
         var ring: [HistoryEvent?] = []
         var start = 0
@@ -49,13 +55,14 @@ final class EventHistory: RegistryObserver {
         var counts = Counts()
     }
 
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let bounds: Bounds
     private let views: Views
 
     init(bounds: Bounds, views: Views) {
         self.bounds = bounds
         self.views = views
+        state = Mutex(State(begin: views.numbers.boot))
     }
 
     var counts: Counts { state.withLock { $0.counts } }
@@ -114,7 +121,7 @@ final class EventHistory: RegistryObserver {
     }
 
     private func oldestIndex(_ state: State) -> Int64 {
-        guard state.hasDropped else { return views.numbers.boot }
+        guard state.hasDropped else { return state.begin }
         return state.ring.isEmpty ? .max : state.ring[state.start]?.index ?? views.numbers.number(of: state.revision)
     }
 
@@ -136,31 +143,60 @@ final class EventHistory: RegistryObserver {
         return found
     }
 
-    private static func isBelow(_ key: [UInt8], _ path: [UInt8]) -> Bool {
+    static func isBelow(_ key: [UInt8], _ path: [UInt8]) -> Bool {
         key.count > path.count && key[path.count] == UInt8(ascii: "/") && key.starts(with: path)
     }
 
     // MARK: Following the store
 
+    /// Tells what a v2 write is, before it goes to a cluster: its events come back by another way than the writer's
+    /// call. To be taken back with `forget`. A foreign write of the same key in between may be told in its name.
+    func expect(_ note: WriteNote) -> UInt64 { state.withLock { $0.expected.add(note) } }
+
+    func forget(_ token: UInt64) { state.withLock { $0.expected.remove(token) } }
+
     func registryDidChange(_ batch: ChangeBatch) {
-        let note = WriteNote.current
-        state.withLock { state in
+        let own = WriteNote.current
+        let ended = state.withLock { state -> [WatchQueue] in
             state.revision = batch.revision
+            if batch.restarts { return restart(at: batch.revision, &state) }
             // The first batch is what the store holds already: no events.
-            guard state.hasBegun else { return state.hasBegun = true }
-            let index = views.numbers.number(of: batch.revision)
-            if let note, let directory = note.directory {
-                let event = Self.event(of: directory, note, index)
-                append(event, to: &state)
-                if !event.isRefresh { notify(event, &state) }
-                if event.tookDirectory { notifyBelow(event, batch, note.remembered, &state) }
-                return
+            guard state.hasBegun else {
+                state.hasBegun = true
+                return []
             }
-            for change in batch.changes where change.namespace == views.namespace && Self.isPath(change.key) {
-                let event = event(of: change, note?.key == change.key ? note : nil, index)
-                append(event, to: &state)
-                if !event.isRefresh { notify(event, &state) }
-            }
+            take(batch, own, &state)
+            return []
+        }
+        for queue in ended { queue.end() }
+    }
+
+    /// What came before is not known, nor what happened in between: who waits must look again.
+    private func restart(at revision: Int64, _ state: inout State) -> [WatchQueue] {
+        let ended = state.watches.values.flatMap { $0 }
+        state = State(
+            hasBegun: true, revision: revision, begin: views.numbers.number(of: revision) &+ 1,
+            expected: state.expected, counts: state.counts)
+        state.counts.watches = 0
+        return ended
+    }
+
+    private func take(_ batch: ChangeBatch, _ own: WriteNote?, _ state: inout State) {
+        let index = views.numbers.number(of: batch.revision)
+        if let note = own ?? state.expected.directory(in: batch, namespace: views.namespace),
+            let directory = note.directory
+        {
+            let event = Self.event(of: directory, note, index)
+            append(event, to: &state)
+            if !event.isRefresh { notify(event, &state) }
+            if event.tookDirectory { notifyBelow(event, batch, note.remembered, &state) }
+            return
+        }
+        for change in batch.changes where change.namespace == views.namespace && Self.isPath(change.key) {
+            let note = own ?? state.expected.note(of: change)
+            let event = event(of: change, note?.key == change.key ? note : nil, index)
+            append(event, to: &state)
+            if !event.isRefresh { notify(event, &state) }
         }
     }
 
@@ -193,7 +229,7 @@ final class EventHistory: RegistryObserver {
         }
         return HistoryEvent(
             action: action, key: change.key, index: index,
-            node: .entry(current, views.life(current), createdIndex: note?.keptCreation ?? index),
+            node: .entry(current, views.life(current) ?? note.flatMap(views.granted), createdIndex: note?.keptCreation ?? index),
             previous: action == .create ? nil : previous, isRefresh: note?.isRefresh ?? false)
     }
 

@@ -17,7 +17,12 @@ extension Keyspace {
     private static func marker(_ path: [UInt8]) -> [UInt8] { Array("dir".utf8) + path }
 
     /// Puts a directory, in the place of the key in `note.existing` if there is one, or sets the ttl of one.
-    func putDirectory(_ path: [UInt8], _ write: KeyspaceWrite, _ note: WriteNote) throws(V2Error) -> KeyspaceEvent {
+    func putDirectory(_ path: [UInt8], _ write: KeyspaceWrite, _ note: WriteNote) throws(V2Error) -> KeyspaceStep {
+        guard keepsDirectories else {
+            throw V2Error(
+                .invalidField, cause: "dir: an etcd cluster as the store has no directories but those of its keys",
+                index: index)
+        }
         try checkDirectories(above: path)
         guard remembering({ $0.hasRoom(for: path[...], hasKeys: { hasKeys(below: $0) }) }) else {
             let bound = remembering { $0.bound }
@@ -43,19 +48,20 @@ extension Keyspace {
         note.directory = KeyspaceNode(
             key: path, kind: .directory(nodes: nil), life: end?.life(now: now.monotonic), modifiedIndex: 0,
             createdIndex: created)
-        let receipt = try apply(intents, note)
-        let index = index(of: receipt.revision)
-        remember(path[...], known, index)
-        remembering { $0.hold(path, until: end) }
-        if note.existing != nil { dropCreation(of: path) }
-        var event = KeyspaceEvent(
-            action: note.action, node: directoryNode(path), previous: note.previous, index: index)
-        event.node.modifiedIndex = index
-        return event
+        return KeyspaceStep(intents: intents, note: note) { [self, note] receipt throws(V2Error) in
+            let index = index(of: receipt.revision)
+            remember(path[...], known, index)
+            remembering { $0.hold(path, until: end) }
+            if note.existing != nil { dropCreation(of: path) }
+            var event = KeyspaceEvent(
+                action: note.action, node: directoryNode(path), previous: note.previous, index: index)
+            event.node.modifiedIndex = index
+            return event
+        }
     }
 
     /// Deletes a directory with all below it, under one index.
-    func deleteDirectory(_ path: [UInt8], _ action: KeyspaceEvent.Action) throws(V2Error) -> KeyspaceEvent {
+    func deleteDirectory(_ path: [UInt8], _ action: KeyspaceEvent.Action) -> KeyspaceStep {
         let before = directoryNode(path)
         let remembered = remembering { $0.directory(at: path[...]) }
         let bounds = Self.bounds(below: path)
@@ -64,19 +70,25 @@ extension Keyspace {
         if registry.entry(namespace: namespace, key: path) != nil {
             intents.append(.delete(namespace: namespace, key: path))
         }
-        let marker = Self.marker(path)
-        if remembered?.isExplicit != true {
-            // One that came with its keys may have none left: the index moves all the same.
-            intents.append(.put(namespace: Self.markers, key: marker, value: .bytes([]), lease: .permanent))
-        }
-        intents.append(.delete(namespace: Self.markers, key: marker))
-        let below = Self.bounds(below: marker)
-        intents.append(.deleteRange(namespace: Self.markers, lower: below.lower, upper: below.upper))
+        if keepsDirectories { intents += markerIntents(path, isExplicit: remembered?.isExplicit == true) }
         let note = WriteNote(
             action: action, key: path, previous: before, directory: before.removed, remembered: remembered)
-        let receipt = try apply(intents, note)
-        remembering { $0.forget(path[...]) }
-        return removal(of: before, action, revision: receipt.revision)
+        return KeyspaceStep(intents: intents, note: note) { [self] receipt throws(V2Error) in
+            remembering { $0.forget(path[...]) }
+            return removal(of: before, action, revision: receipt.revision)
+        }
+    }
+
+    /// Takes away the markers at and below a directory.
+    private func markerIntents(_ path: [UInt8], isExplicit: Bool) -> [Intent] {
+        let marker = Self.marker(path)
+        let below = Self.bounds(below: marker)
+        // A directory that came with its keys may have none left: the index moves all the same.
+        let put = Intent.put(namespace: Self.markers, key: marker, value: .bytes([]), lease: .permanent)
+        return (isExplicit ? [] : [put]) + [
+            .delete(namespace: Self.markers, key: marker),
+            .deleteRange(namespace: Self.markers, lower: below.lower, upper: below.upper),
+        ]
     }
 
     /// Ends the directories whose time is over, each with all below it. Called every 50 to 100 ms.
@@ -90,7 +102,7 @@ extension Keyspace {
                 guard remembering({ $0.firstEnded(now: now) }) == path else {
                     throw V2Error(.keyNotFound, cause: path)
                 }
-                return try deleteDirectory(path, .expire)
+                return deleteDirectory(path, .expire)
             }
             if ended == nil { return }
         }
@@ -98,6 +110,7 @@ extension Keyspace {
 
     /// Remembers the directories of which the store has a marker.
     func restoreDirectories() {
+        guard keepsDirectories else { return }
         let now = clock.now
         let prefix = Self.marker([])
         let markers = registry.range(namespace: Self.markers, lower: prefix, upper: nil).entries

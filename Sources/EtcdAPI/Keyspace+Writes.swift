@@ -31,128 +31,178 @@ struct KeyspaceComparison {
     }
 }
 
+/// A write of the v2 API.
+enum KeyspaceOperation {
+    /// Creates a key or replaces it whole: `PUT` without conditions. A directory may take a key's place.
+    case set([UInt8], KeyspaceWrite)
+    /// Creates a key or a directory that must not exist: `PUT` with `prevExist=false`.
+    case create([UInt8], KeyspaceWrite)
+    /// Creates a key or a directory below a directory, named by the next index in 20 digits: `POST`.
+    case append(below: [UInt8], KeyspaceWrite)
+    /// Writes a key that must exist: `PUT` with `prevExist=true`. Of a directory it sets the ttl.
+    case update([UInt8], KeyspaceWrite)
+    /// Writes a key that must be as compared.
+    case compareAndSwap([UInt8], KeyspaceComparison, KeyspaceWrite)
+    /// Deletes a key that must be as compared.
+    case compareAndDelete([UInt8], KeyspaceComparison)
+    /// Deletes a key or a directory: an empty one with `directory`, one with all below it, under one index, with
+    /// `recursive`.
+    case delete([UInt8], directory: Bool, recursive: Bool)
+}
+
+/// A write as it was planned with the tree at a moment: what the store is asked for, and what is told of it once the
+/// store has done so.
+struct KeyspaceStep {
+    let intents: [Intent]
+    let note: WriteNote
+    let finish: (Receipt) throws(V2Error) -> KeyspaceEvent
+}
+
 extension Keyspace {
     /// How often a write is tried again when another door changes the key between look and batch.
     private static let attemptsMax = 64
+    /// The same where each try goes to a cluster, which tries by itself, too.
+    private static let attemptsMaxThere = 8
 
-    /// Creates a key or replaces it whole: `PUT` without conditions. A directory may take a key's place.
-    func set(_ path: [UInt8], _ write: KeyspaceWrite) throws(V2Error) -> KeyspaceEvent {
+    /// Writes to the registry, at once.
+    func write(_ operation: KeyspaceOperation) throws(V2Error) -> KeyspaceEvent {
+        try turn { () throws(V2Error) in try plan(operation) }
+    }
+
+    /// Writes through another writer, of which the registry is the copy. Others may come between the look and the
+    /// batch: then the conditions do not hold, and the write is planned again.
+    func write(_ operation: KeyspaceOperation, through writer: any RegistryWriter) async throws(V2Error) -> KeyspaceEvent {
+        for _ in 0..<Self.attemptsMaxThere {
+            let step = try taking { () throws(V2Error) in try plan(operation) }
+            let token = history.expect(step.note)
+            defer { history.forget(token) }
+            let receipt: Receipt
+            do throws(RegistryError) {
+                receipt = try await writer.apply(step.intents)
+            } catch {
+                let error = v2Error(error)
+                if Self.isChangedMeanwhile(error) { continue }
+                throw error
+            }
+            return try taking { () throws(V2Error) in try step.finish(receipt) }
+        }
+        throw V2Error(.overloaded, cause: "the key changes all the time", index: index)
+    }
+
+    /// Looks what an operation means now. For who has the turn.
+    private func plan(_ operation: KeyspaceOperation) throws(V2Error) -> KeyspaceStep {
+        switch operation {
+        case .set(let path, let write): try set(path, write)
+        case .create(let path, let write):
+            try create(path, write)
+        case .append(let path, let write): try append(below: path, write)
+        case .update(let path, let write): try update(path, write)
+        case .compareAndSwap(let path, let comparison, let write): try compareAndSwap(path, comparison, write)
+        case .compareAndDelete(let path, let comparison):
+            try delete(compared(path, comparison), .compareAndDelete, isCompared: true)
+        case .delete(let path, let directory, let recursive):
+            try delete(path, directory: directory, recursive: recursive)
+        }
+    }
+
+    private func set(_ path: [UInt8], _ write: KeyspaceWrite) throws(V2Error) -> KeyspaceStep {
         try checkNotRoot(path)
-        return try turn { () throws(V2Error) in
-            let existing = try file(at: path)
-            if existing == nil && write.refresh { throw missing(path, index: index) }
-            var note = WriteNote(action: .set, key: path, isRefresh: write.refresh)
-            note.existing = existing
-            note.previous = existing.map { node($0) }
-            if write.directory { return try putDirectory(path, write, note) }
-            let event = try put(path, write, note, preconditions: write.refresh ? [.exists] : [])
-            dropCreation(of: path)
-            return event
-        }
+        let existing = try file(at: path)
+        if existing == nil && write.refresh { throw missing(path, index: index) }
+        var note = WriteNote(action: .set, key: path, isRefresh: write.refresh)
+        note.existing = existing
+        note.previous = existing.map { node($0) }
+        if write.directory { return try putDirectory(path, write, note) }
+        return try put(path, write, note, preconditions: write.refresh ? [.exists] : [])
     }
 
-    /// Creates a key or a directory that must not exist: `PUT` with `prevExist=false`.
-    func create(_ path: [UInt8], _ write: KeyspaceWrite) throws(V2Error) -> KeyspaceEvent {
+    private func create(_ path: [UInt8], _ write: KeyspaceWrite) throws(V2Error) -> KeyspaceStep {
         try checkNotRoot(path)
-        return try turn { () throws(V2Error) in
-            guard find(path) == nil else { throw V2Error(.keyExists, cause: path, index: index) }
-            return try create(fresh: path, write)
-        }
+        guard find(path) == nil else { throw V2Error(.keyExists, cause: path, index: index) }
+        return try create(fresh: path, write)
     }
 
-    /// Creates a key or a directory below a directory, named by the next index in 20 digits: `POST`.
-    func append(below path: [UInt8], _ write: KeyspaceWrite) throws(V2Error) -> KeyspaceEvent {
-        try turn { () throws(V2Error) in
-            if case .file = find(path) { throw V2Error(.notADirectory, cause: path, index: index) }
-            let digits = String(index &+ 1)
-            let name = String(repeating: "0", count: max(0, 20 - digits.utf8.count)) + digits
-            return try create(fresh: path + Array("/\(name)".utf8), write)
-        }
+    private func append(below path: [UInt8], _ write: KeyspaceWrite) throws(V2Error) -> KeyspaceStep {
+        if case .file = find(path) { throw V2Error(.notADirectory, cause: path, index: index) }
+        let digits = String(index &+ 1)
+        let name = String(repeating: "0", count: max(0, 20 - digits.utf8.count)) + digits
+        return try create(fresh: path + Array("/\(name)".utf8), write)
     }
 
-    private func create(fresh path: [UInt8], _ write: KeyspaceWrite) throws(V2Error) -> KeyspaceEvent {
+    private func create(fresh path: [UInt8], _ write: KeyspaceWrite) throws(V2Error) -> KeyspaceStep {
         let note = WriteNote(action: .create, key: path)
         if write.directory { return try putDirectory(path, write, note) }
-        let event = try put(path, write, note, preconditions: [.absent])
-        dropCreation(of: path)
-        return event
+        return try put(path, write, note, preconditions: [.absent])
     }
 
-    /// Writes a key that must exist: `PUT` with `prevExist=true`. Of a directory it sets the ttl.
-    func update(_ path: [UInt8], _ write: KeyspaceWrite) throws(V2Error) -> KeyspaceEvent {
+    private func update(_ path: [UInt8], _ write: KeyspaceWrite) throws(V2Error) -> KeyspaceStep {
         try checkNotRoot(path)
-        return try turn { () throws(V2Error) in
-            guard let found = find(path) else { throw missing(path, index: index) }
-            var note = WriteNote(action: .update, key: path, isRefresh: write.refresh)
-            guard case .file(let entry) = found else {
-                guard write.value.isEmpty else { throw V2Error(.notAFile, cause: path, index: index) }
-                note.previous = directoryNode(path)
-                return try putDirectory(path, write, note)
-            }
-            note.existing = entry
-            note.previous = node(entry)
-            note.keptCreation = note.previous?.createdIndex
-            return try put(path, write, note, preconditions: [.exists])
+        guard let found = find(path) else { throw missing(path, index: index) }
+        var note = WriteNote(action: .update, key: path, isRefresh: write.refresh)
+        guard case .file(let entry) = found else {
+            guard write.value.isEmpty else { throw V2Error(.notAFile, cause: path, index: index) }
+            note.previous = directoryNode(path)
+            return try putDirectory(path, write, note)
         }
+        note.existing = entry
+        note.previous = node(entry)
+        note.keptCreation = note.previous?.createdIndex
+        return try put(path, write, note, preconditions: [.exists])
     }
 
-    /// Writes a key that must be as compared.
-    func compareAndSwap(
+    private func compareAndSwap(
         _ path: [UInt8], _ comparison: KeyspaceComparison, _ write: KeyspaceWrite
-    ) throws(V2Error) -> KeyspaceEvent {
+    ) throws(V2Error) -> KeyspaceStep {
         try checkNotRoot(path)
-        return try turn { () throws(V2Error) in
-            let entry = try compared(path, comparison)
-            var note = WriteNote(action: .compareAndSwap, key: path, isRefresh: write.refresh)
-            note.existing = entry
-            note.previous = node(entry)
-            note.keptCreation = note.previous?.createdIndex
-            return try put(path, write, note, preconditions: [.modRevision(entry.modRevision)])
-        }
+        let entry = try compared(path, comparison)
+        var note = WriteNote(action: .compareAndSwap, key: path, isRefresh: write.refresh)
+        note.existing = entry
+        note.previous = node(entry)
+        note.keptCreation = note.previous?.createdIndex
+        return try put(path, write, note, preconditions: [.modRevision(entry.modRevision)])
     }
 
-    /// Deletes a key that must be as compared.
-    func compareAndDelete(_ path: [UInt8], _ comparison: KeyspaceComparison) throws(V2Error) -> KeyspaceEvent {
-        try turn { () throws(V2Error) in
-            let entry = try compared(path, comparison)
-            return try delete(entry, .compareAndDelete, preconditions: [.modRevision(entry.modRevision)])
-        }
-    }
-
-    /// Deletes a key or a directory.
-    ///
-    /// - Parameters:
-    ///   - directory: whether an empty directory may be deleted.
-    ///   - recursive: whether a directory may be deleted with all below it, under one index.
-    func delete(_ path: [UInt8], directory: Bool, recursive: Bool) throws(V2Error) -> KeyspaceEvent {
+    private func delete(_ path: [UInt8], directory: Bool, recursive: Bool) throws(V2Error) -> KeyspaceStep {
         try checkNotRoot(path)
-        return try turn { () throws(V2Error) in
-            switch find(path) {
-            case nil: throw missing(path, index: index)
-            case .file(let entry): return try delete(entry, .delete, preconditions: [.exists])
-            case .directory:
-                guard directory || recursive else { throw V2Error(.notAFile, cause: path, index: index) }
-                guard recursive || isEmpty(path) else { throw V2Error(.directoryNotEmpty, cause: path, index: index) }
-                return try deleteDirectory(path, .delete)
-            }
+        switch find(path) {
+        case nil: throw missing(path, index: index)
+        case .file(let entry): return delete(entry, .delete, isCompared: false)
+        case .directory:
+            guard directory || recursive else { throw V2Error(.notAFile, cause: path, index: index) }
+            guard recursive || isEmpty(path) else { throw V2Error(.directoryNotEmpty, cause: path, index: index) }
+            return deleteDirectory(path, .delete)
         }
     }
 
     // MARK: Steps
 
-    /// Runs a write as the only one of the v2 API, again when another door came between its look and its batch.
-    func turn(_ body: () throws(V2Error) -> KeyspaceEvent) throws(V2Error) -> KeyspaceEvent {
-        let result: Result<KeyspaceEvent, V2Error> = writing {
+    /// Plans and applies a write as the only one of the v2 API, again when another door came between its look and its
+    /// batch.
+    func turn(_ plan: () throws(V2Error) -> KeyspaceStep) throws(V2Error) -> KeyspaceEvent {
+        try taking { () throws(V2Error) in
             for _ in 1..<Self.attemptsMax {
                 do throws(V2Error) {
-                    return .success(try body())
+                    let step = try plan()
+                    return try step.finish(try apply(step))
                 } catch {
-                    if error.code != .compareFailed || !error.cause.isEmpty { return .failure(error) }
+                    if !Self.isChangedMeanwhile(error) { throw error }
                 }
             }
-            return .failure(V2Error(.overloaded, cause: "the key changes all the time", index: index))
+            throw V2Error(.overloaded, cause: "the key changes all the time", index: index)
+        }
+    }
+
+    /// Does something when no other v2 writer looks or applies.
+    private func taking<Outcome>(_ body: () throws(V2Error) -> Outcome) throws(V2Error) -> Outcome {
+        let result: Result<Outcome, V2Error> = writing {
+            do throws(V2Error) { return .success(try body()) } catch { return .failure(error) }
         }
         return try result.get()
+    }
+
+    /// Whether a key was not as it was looked at.
+    private static func isChangedMeanwhile(_ error: V2Error) -> Bool {
+        error.code == .compareFailed && error.cause.isEmpty
     }
 
     func checkNotRoot(_ path: [UInt8]) throws(V2Error) {
@@ -183,28 +233,36 @@ extension Keyspace {
     /// Puts a key and makes the event of it.
     private func put(
         _ path: [UInt8], _ write: KeyspaceWrite, _ note: WriteNote, preconditions: [Precondition]
-    ) throws(V2Error) -> KeyspaceEvent {
+    ) throws(V2Error) -> KeyspaceStep {
         try checkDirectories(above: path)
         let parent = path[..<(path.lastIndex(of: UInt8(ascii: "/")) ?? 0)]
         let known = createdIndices(above: parent)
         let intent = Intent.put(
             namespace: namespace, key: path, value: value(of: write, over: note.existing), lease: write.lease,
             preconditions: preconditions)
-        let receipt = try apply([intent], note)
-        guard let change = receipt.changes.first(where: { $0.key == path && $0.current != nil }),
-            let entry = change.current
-        else { throw V2Error(.internalError, cause: "the put left no key", index: index(of: receipt.revision)) }
-        let index = index(of: receipt.revision)
-        remember(parent, known, index)
-        if let kept = note.keptCreation { keep(createdIndex: kept, of: path, modifiedIndex: index) }
-        var node = node(entry)
-        node.createdIndex = note.keptCreation ?? index
-        let previous = change.previous.map { $0 === note.existing ? note.previous ?? self.node($0) : self.node($0) }
-        return KeyspaceEvent(
-            action: note.action, node: node, previous: note.action == .create ? nil : previous, index: index)
+        var note = note
+        note.seconds = write.ttl
+        return KeyspaceStep(intents: [intent], note: note) { [self, note] receipt throws(V2Error) in
+            guard let change = receipt.changes.first(where: { $0.key == path && $0.current != nil }),
+                let entry = change.current
+            else { throw V2Error(.internalError, cause: "the put left no key", index: index(of: receipt.revision)) }
+            let index = index(of: receipt.revision)
+            remember(parent, known, index)
+            if let kept = note.keptCreation {
+                keep(createdIndex: kept, of: path, modifiedIndex: index)
+            } else {
+                dropCreation(of: path)
+            }
+            var node = node(entry)
+            node.createdIndex = note.keptCreation ?? index
+            let previous = change.previous.map { $0 === note.existing ? note.previous ?? self.node($0) : self.node($0) }
+            return KeyspaceEvent(
+                action: note.action, node: node, previous: note.action == .create ? nil : previous, index: index)
+        }
     }
 
     func remember(_ path: ArraySlice<UInt8>, _ known: [[UInt8]: Int64], _ index: Int64) {
+        guard keepsDirectories else { return }
         remembering {
             $0.remember(path, hasKeys: { hasKeys(below: $0) }, createdIndex: { known[Array($0)] ?? index })
         }
@@ -213,6 +271,7 @@ extension Keyspace {
     /// The indices of the directories at and above a path that the memory does not know but the store has keys below.
     func createdIndices(above path: ArraySlice<UInt8>) -> [[UInt8]: Int64] {
         var known: [[UInt8]: Int64] = [:]
+        guard keepsDirectories else { return known }
         var path = path
         while !path.isEmpty, remembering({ $0.directory(at: path) }) == nil {
             if let entry = firstEntry(below: Array(path)) { known[Array(path)] = index(of: entry.createRevision) }
@@ -228,15 +287,16 @@ extension Keyspace {
         return existing.registration.map { .registration($0) } ?? .bytes(registry.value(of: existing))
     }
 
-    private func delete(
-        _ entry: Entry, _ action: KeyspaceEvent.Action, preconditions: [Precondition]
-    ) throws(V2Error) -> KeyspaceEvent {
+    private func delete(_ entry: Entry, _ action: KeyspaceEvent.Action, isCompared: Bool) -> KeyspaceStep {
         let before = node(entry)
         let note = WriteNote(action: action, key: entry.key, existing: entry, previous: before)
-        let receipt = try apply(
-            [.delete(namespace: namespace, key: entry.key, preconditions: preconditions)], note)
-        dropCreation(of: entry.key)
-        return removal(of: before, action, revision: receipt.revision)
+        let intent = Intent.delete(
+            namespace: namespace, key: entry.key,
+            preconditions: isCompared ? [.modRevision(entry.modRevision)] : [.exists])
+        return KeyspaceStep(intents: [intent], note: note) { [self] receipt throws(V2Error) in
+            dropCreation(of: entry.key)
+            return removal(of: before, action, revision: receipt.revision)
+        }
     }
 
     func removal(of before: KeyspaceNode, _ action: KeyspaceEvent.Action, revision: Int64) -> KeyspaceEvent {
@@ -246,31 +306,37 @@ extension Keyspace {
         return KeyspaceEvent(action: action, node: node, previous: before, index: index)
     }
 
-    /// Applies a batch; the only place where errors of the store become errors of the v2 API.
-    func apply(_ intents: [Intent], _ note: WriteNote) throws(V2Error) -> Receipt {
-        let result = WriteNote.$current.withValue(note) { () -> Result<Receipt, RegistryError> in
+    /// Applies a planned write to the registry.
+    private func apply(_ step: KeyspaceStep) throws(V2Error) -> Receipt {
+        let result = WriteNote.$current.withValue(step.note) { () -> Result<Receipt, RegistryError> in
             do throws(RegistryError) {
-                return .success(try registry.apply(intents))
+                return .success(try registry.apply(step.intents))
             } catch {
                 return .failure(error)
             }
         }
         switch result {
         case .success(let receipt): return receipt
-        case .failure(let error):
-            switch error {
-            case .preconditionFailed, .notFound:
-                // Without a cause: the key is not as it was looked at, so `turn` looks again.
-                throw V2Error(.compareFailed, cause: [])
-            case .limitExceeded(let limit, let value, let bound):
-                let isOfRequest = ["key_bytes", "value_bytes", "lease_milliseconds", "intents"].contains(limit)
-                throw V2Error(
-                    isOfRequest ? .tooLarge : .storeFull, cause: "\(limit): \(value), at most \(bound)", index: index)
-            case .invalid(let field, let value, let expected):
-                throw V2Error(.invalidForm, cause: "\(field): \(value): expected \(expected)", index: index)
-            default:
-                throw V2Error(.internalError, cause: "\(error)", index: index)
-            }
+        case .failure(let error): throw v2Error(error)
+        }
+    }
+
+    /// The only place where errors of the store become errors of the v2 API.
+    private func v2Error(_ error: RegistryError) -> V2Error {
+        switch error {
+        case .preconditionFailed, .notFound:
+            // Without a cause: the key is not as it was looked at, so it is looked at again.
+            V2Error(.compareFailed, cause: [])
+        case .limitExceeded(let limit, let value, let bound):
+            V2Error(
+                ["key_bytes", "value_bytes", "lease_milliseconds", "intents"].contains(limit) ? .tooLarge : .storeFull,
+                cause: "\(limit): \(value), at most \(bound)", index: index)
+        case .invalid(let field, let value, let expected):
+            V2Error(.invalidForm, cause: "\(field): \(value): expected \(expected)", index: index)
+        case .unavailable(let reason, _):
+            V2Error(.internalError, cause: reason, index: index)
+        default:
+            V2Error(.internalError, cause: "\(error)", index: index)
         }
     }
 }

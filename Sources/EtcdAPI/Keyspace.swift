@@ -14,6 +14,8 @@ import Synchronization
 /// needs. Observers of the registry run below that lock and must not call the key space.
 package final class Keyspace: Sendable {
     let registry: Registry
+    /// Where v2 writes go when the registry is only the copy of it; nil for the registry itself.
+    let writer: (any RegistryWriter)?
     let namespace: Namespace
     /// How the store's revisions and etcd's go over into each other.
     package let numbers: RevisionNumbers
@@ -37,13 +39,16 @@ package final class Keyspace: Sendable {
 
     /// - Parameters:
     ///   - registry: the store, which every door shares.
+    ///   - writer: what writes go through when the registry is the copy of an etcd cluster: `numbers` must be
+    ///     `.clusters` then. Directories are those of the keys there are; the tree remembers none.
     ///   - namespace: the keys this view shows.
     ///   - numbers: the numbers of this process; nil for those of a node without a tag or a state file.
     ///   - rememberedDirectories: bound of the tree's memory, for directories and for kept creations each.
     ///   - watches: bound on those who wait at once.
     package init(
-        registry: Registry, namespace: Namespace = .default, numbers: RevisionNumbers? = nil,
-        rememberedDirectories: Int = 65_536, watches: Int = 16_384, clock: RegistryClock = .system
+        registry: Registry, writer: (any RegistryWriter)? = nil, namespace: Namespace = .default,
+        numbers: RevisionNumbers? = nil, rememberedDirectories: Int = 65_536, watches: Int = 16_384,
+        clock: RegistryClock = .system
     ) {
         let numbers = numbers ?? RevisionNumbers(startUnixMilliseconds: clock.unixMilliseconds())
         let creations = Creations(bound: rememberedDirectories)
@@ -53,10 +58,16 @@ package final class Keyspace: Sendable {
         let views = EventHistory.Views(
             namespace: namespace, numbers: numbers,
             life: { Self.life(of: $0, by: deadlines, now: clock.now) },
+            granted: { note in
+                note.seconds.map {
+                    KeyspaceLife(endsAt: clock.unixMilliseconds() &+ $0 &* 1000, millisecondsLeft: $0 &* 1000)
+                }
+            },
             createdIndex: { key, modified in
                 creations.memory.withLock { $0.createdIndex(of: key, modifiedIndex: modified) }
             })
         self.registry = registry
+        self.writer = writer
         self.namespace = namespace
         self.numbers = numbers
         self.clock = clock
@@ -67,6 +78,9 @@ package final class Keyspace: Sendable {
         registry.addObserver(history)
         restoreDirectories()
     }
+
+    /// Whether directories are kept beside the keys.
+    var keepsDirectories: Bool { writer == nil }
 
     /// The cluster's id as v2 shows it.
     var clusterText: String { String(clusterID, radix: 16) }

@@ -38,6 +38,14 @@ package struct RevisionNumbers: Sendable, Hashable {
         boot = Int64(tag) << Self.countBits | min(max(start, 1), Self.countMask / 2)
     }
 
+    private init(boot: Int64) {
+        tag = 0
+        self.boot = boot
+    }
+
+    /// Those of a registry that is the copy of an etcd cluster: the revisions are the cluster's as they are.
+    package static let clusters = RevisionNumbers(boot: 0)
+
     /// etcd's number for a revision of the store, which must not be negative.
     package func number(of revision: Int64) -> Int64 { boot &+ revision }
 

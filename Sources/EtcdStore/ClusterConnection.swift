@@ -122,7 +122,9 @@ final class ClusterConnection: Sendable {
         }
     }
 
-    static func message<Answer: Message>(in buffer: ByteBuffer) throws(GRPCStatus) -> Answer {
+    static func message<Answer: Message>(
+        in buffer: ByteBuffer, as type: Answer.Type = Answer.self
+    ) throws(GRPCStatus) -> Answer {
         do {
             return try Answer(serializedBytes: Array(buffer.readableBytesView))
         } catch {

@@ -1,3 +1,4 @@
+package import GRPC
 package import Logging
 package import RegistryStore
 
@@ -15,6 +16,8 @@ package final class EtcdStore: Sendable {
     private let keepAlives: KeepAliveLanes
     private let follower: Follower
     private let writer: ClusterWriter
+    private let link: ProxyLink
+    private let range: KeyRange
 
     /// - Parameter registry: made with `isMirror`; only this store changes it.
     package init(
@@ -33,6 +36,27 @@ package final class EtcdStore: Sendable {
         writer = ClusterWriter(
             configuration, registry: registry, connection: connection, applied: applied, keepAlives: keepAlives,
             counters: counters, clock: clock, hasContent: { follower.currentFacts.hasContent })
+        link = ProxyLink(configuration, counters: counters) {
+            let facts = follower.currentFacts
+            return facts.staleSince == nil ? facts.endpoint : nil
+        }
+        range = KeyRange(prefix: configuration.prefix)
+    }
+
+    /// etcd's v3 services as the cluster answers them, for an etcd port. They are served while `run` is under way.
+    package var proxyRoutes: GRPCRoutes {
+        ClusterProxy(link: link, write: ProxiedWrite(range: range, registry: registry), counters: counters) {
+            await self.show($0)
+        }.routes
+    }
+
+    /// How long an answer to who wrote past this node waits for its copy.
+    private static let showMilliseconds: Int64 = 1_000
+
+    private func show(_ revision: Int64) async {
+        // Nothing comes while the cluster is not followed.
+        guard follower.currentFacts.staleSince == nil else { return }
+        if await !waitForRevision(revision, milliseconds: Self.showMilliseconds) { counters.lateWrites.count() }
     }
 
     /// Follows the cluster and serves writes until the task is cancelled.
@@ -42,6 +66,7 @@ package final class EtcdStore: Sendable {
             group.addTask { await self.keepAlives.run() }
             group.addTask { await self.leases.run() }
             group.addTask { await self.writer.run() }
+            group.addTask { await self.link.run() }
         }
     }
 

@@ -17,6 +17,11 @@ package final class StoreCounters: Sendable {
     let renewals = Atomic<Int>(0)
     let leaseQuestions = Atomic<Int>(0)
     let droppedRevocations = Atomic<Int>(0)
+    let proxiedCalls = Atomic<Int>(0)
+    let proxiedStreams = Atomic<Int>(0)
+    let proxyFailures = Atomic<Int>(0)
+    let proxyConnects = Atomic<Int>(0)
+    let unsentRequests = Atomic<Int>(0)
 
     /// By name, for metrics.
     package var values: [(name: String, value: Int)] {
@@ -28,6 +33,9 @@ package final class StoreCounters: Sendable {
             ("writes", read(writes)), ("failed_writes", read(failedWrites)), ("late_writes", read(lateWrites)),
             ("renewals", read(renewals)), ("lease_questions", read(leaseQuestions)),
             ("dropped_revocations", read(droppedRevocations)),
+            ("proxied_calls", read(proxiedCalls)), ("proxied_streams", read(proxiedStreams)),
+            ("proxy_failures", read(proxyFailures)), ("proxy_connects", read(proxyConnects)),
+            ("proxy_streams_over_limit", read(unsentRequests)),
         ]
     }
 }

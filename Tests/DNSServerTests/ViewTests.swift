@@ -87,7 +87,8 @@ import Testing
             createRevision: 2, modRevision: 2, putCount: 1)
         server.registry.mirror([.put(value)], revision: 2, restarts: true)
         func ttl() throws -> UInt32? { try server.ask("web.skydns.local", .a).answers.first?.ttl }
-        #expect(try ttl() == 30, "nothing is known of the lease")
+        let known = try ttl()
+        #expect(known == server.view.configuration.ttl, "nothing is known of the lease, so the value's TTL counts")
         server.registry.setMirroredLease(lease, lengthMilliseconds: 200_000, remainingMilliseconds: 150_000)
         #expect(try ttl() == 150)
         server.advance(seconds: 151)
@@ -152,6 +153,19 @@ import Testing
         var first = Set<[UInt8]>()
         for _ in 0..<200 { first.insert(try server.ask("rr.skydns.local", .a).answers[0].rdata) }
         #expect(first.count == 4)
+    }
+
+    @Test func nothingIsDeniedBeforeTheRegistryIsFilled() throws {
+        let server = try ViewHarness()
+        server.view.setHasContent(false)
+        for (name, type) in [("web.skydns.local", RRType.a), ("skydns.local", .soa), ("*.skydns.local", .srv)] {
+            let answer = try server.ask(name, type, edns: 1232)
+            #expect(answer.rcode == .servFail, "\(name)")
+            #expect(answer.answers.isEmpty && answer.authorities.isEmpty)
+        }
+        server.view.setHasContent(true)
+        #expect(try server.ask("web.skydns.local", .a).rcode == .nxDomain)
+        #expect(try server.ask("skydns.local", .soa).rcode == .noError)
     }
 
     @Test func hostileChainsDoNotMultiplyTheWork() throws {

@@ -57,7 +57,7 @@ struct Door {
         for (name, value) in fields {
             request.headerFields.append(HTTPField(name: try required(HTTPField.Name(name)), value: value))
         }
-        return handler.reply(to: request, body: body, arrival: arrival)
+        return await handler.reply(to: request, body: body, arrival: arrival)
     }
 
     static func fields(of reply: EtcdReply) -> [String: String] {

@@ -167,8 +167,35 @@ struct SettingValuesTests {
             (["store": ["redis"]], "regdns: --store redis: is not available in this version; leave it out (memory)"),
             (["auth": ["jwt"]], "regdns: --auth jwt: is not available in this version; leave it out (none)"),
             (
-                ["store-address": ["redis://u:p@h"]],
-                "regdns: --store-address: is not available in this version; leave it out"
+                ["store": ["etcd"]],
+                "regdns: --store etcd: nobody says where the cluster is; add "
+                    + "--store-address http://10.0.0.1:2379,http://10.0.0.2:2379"
+            ),
+            (
+                ["store": ["etcd"], "store-address": ["redis://h:6379"]],
+                "regdns: --store-address: one of its values has no scheme that etcd speaks; write "
+                    + "--store-address http://10.0.0.1:2379,http://10.0.0.2:2379"
+            ),
+            (
+                ["store": ["etcd"], "store-address": ["http://h:1,http://h:99999"]],
+                "regdns: --store-address: one of its values is no address of an etcd member; write "
+                    + "--store-address http://10.0.0.1:2379,http://10.0.0.2:2379; the user is --store-user"
+            ),
+            (
+                ["store": ["etcd"], "store-address": ["h"], "store-user": ["root"]],
+                "regdns: --store-user root: there is no password for it; add --store-password-file"
+            ),
+            (
+                ["store": ["etcd"], "store-address": ["h"], "store-password-file": ["/nonexistent"]],
+                "regdns: --store-password-file: there is no user whose password it is; add --store-user"
+            ),
+            (
+                [
+                    "store": ["etcd"], "store-address": ["h"], "store-user": ["root"],
+                    "store-password-file": ["/nonexistent"],
+                ],
+                "regdns: --store-password-file /nonexistent: does not exist; "
+                    + "name a file that holds the password alone"
             ),
             (
                 ["path-prefix": ["/"]],
@@ -227,8 +254,22 @@ struct SettingValuesTests {
     func variableErrors() throws {
         let message = try #require(failure(environment: ["SKYDNS_ADDR": "nowhere"]))
         #expect(message.hasPrefix("regdns: SKYDNS_ADDR: 'nowhere' is not an address to listen on"))
-        let etcd = try #require(failure(environment: ["ETCD_MACHINES": "http://10.0.0.1:2379"]))
-        #expect(etcd == "regdns: ETCD_MACHINES: is not available in this version; leave it out")
+        let etcd = try #require(failure(environment: ["REGDNS_STORE": "etcd", "ETCD_MACHINES": "ftp://10.0.0.1:2379"]))
+        #expect(etcd.hasPrefix("regdns: ETCD_MACHINES: one of its values has no scheme that etcd speaks"))
+    }
+
+    @Test("The store's addresses, with and without scheme and port; without the store they are only warned of")
+    func store() throws {
+        let machines = ["ETCD_MACHINES": "http://10.0.0.1:4001,10.0.0.2,[::1]:2380"]
+        let settings = try ServeSettings(resolve(flags: ["store": ["etcd"]], environment: machines), hostName: "host")
+        guard case .etcd(let cluster) = settings.store else {
+            Issue.record("\(settings.store)")
+            return
+        }
+        #expect(cluster.endpoints.map { "\($0)" } == ["10.0.0.1:4001", "10.0.0.2:2379", "[::1]:2380"])
+        let memory = try ServeSettings(resolve(environment: machines), hostName: "host")
+        #expect(memory.store.name == "memory")
+        #expect(memory.warnings == ["ETCD_MACHINES has no effect: the store is memory; --store etcd uses it"])
     }
 
     @Test("Unknown variables are told with the nearest known one")
@@ -243,7 +284,7 @@ struct SettingValuesTests {
         let spec = try #require(SettingTable.byName["gossip-key"])
         let row = SettingReport.row(spec, entry: .init(text: "c2VjcmV0", origin: .flag), node: "n")
         #expect(row.text == "(hidden)")
-        let message = try #require(failure(flags: ["store-address": ["redis://user:hunter2@h"]]))
+        let message = try #require(failure(flags: ["store": ["etcd"], "store-address": ["http://user:hunter2@h"]]))
         #expect(!message.contains("hunter2"))
     }
 }

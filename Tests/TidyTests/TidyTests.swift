@@ -32,8 +32,8 @@ struct TidyTests {
         ],
         "regdns": [
             "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore", "ArgumentParser",
-            "Configuration", "Foundation", "Glibc", "HTTPTypes", "Logging", "NIOCore", "NIOHTTP1", "NIOPosix", "ServiceLifecycle",
-            "Synchronization", "UnixSignals", "Yams",
+            "Configuration", "Foundation", "Glibc", "HTTPTypes", "Logging", "NIOCore", "NIOHTTP1", "NIOPosix",
+            "ServiceLifecycle", "Synchronization", "UnixSignals", "Yams",
         ],
     ]
 

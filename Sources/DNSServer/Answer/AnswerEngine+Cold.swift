@@ -25,6 +25,7 @@ extension AnswerEngine {
                 return unsafe failure(.servFail, nil, parsed, query, length, out, capacity, recursionAvailable: true)
             }
             deferral = .forward
+        case .notReady: return unsafe failure(.servFail, .notReady, parsed, query, length, out, capacity)
         case .external(let missing): deferral = .external(missing)
         }
         return -1
@@ -61,6 +62,7 @@ extension AnswerEngine {
             return unsafe write(answer, parsed, query, out, capacity, limit, zone: zone)
         case .nxdomain(let zone):
             return unsafe negative(parsed, query, out, capacity, limit, zone: zone, rcode: .nxDomain)
+        case .notReady: return unsafe failure(.servFail, .notReady, parsed, query, length, out, capacity)
         case .external(let missing): deferral = .external(missing)
         case .forward: deferral = .forward
         }

@@ -185,6 +185,7 @@ struct AnswerEngine: ~Copyable {
     /// The zone of a name that certainly does not exist: its closest existing ancestor is ours, and nothing in the name
     /// or above could make it up (wildcards, delegations, virtual names). nil: ask the cold path.
     private func missingName(_ parsed: ParsedQuery) -> Int? {
+        guard view.isFilled else { return nil }
         var offset = 0
         var zone: Int?
         while offset < parsed.nameLength {

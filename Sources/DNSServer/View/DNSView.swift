@@ -14,6 +14,7 @@ package final class DNSView: RegistryObserver, Sendable {
     /// Copies of the state's, for readers.
     private let changes = Atomic<UInt64>(0)
     private let zoneGeneration = Atomic<UInt64>(0)
+    private let filled = Atomic<Bool>(true)
     private let zoneTable: Mutex<ZoneTable>
 
     package init(configuration: ViewConfiguration, layout: KeyLayout, seed: UInt64 = .random(in: .min ... .max)) {
@@ -70,11 +71,22 @@ package final class DNSView: RegistryObserver, Sendable {
     /// Names in the tree, and blocks waiting to be freed.
     package var counts: (names: Int, retired: Int) { state.withLock { ($0.tree.nameCount, $0.tree.retired.count) } }
 
+    /// Says whether the registry has been filled. Until then its domain is answered SERVFAIL: a node that knows nothing
+    /// must not say that a name does not exist.
+    package func setHasContent(_ hasContent: Bool) {
+        state.withLock { $0.hasContent = hasContent }
+        filled.store(hasContent, ordering: .releasing)
+    }
+
     // MARK: readers
 
     /// Counts what the DNS can see.
     @inline(__always)
     var changeCount: UInt64 { changes.load(ordering: .acquiring) }
+
+    /// False while the registry waits for its first content.
+    @inline(__always)
+    var isFilled: Bool { filled.load(ordering: .acquiring) }
 
     var currentZoneGeneration: UInt64 { zoneGeneration.load(ordering: .acquiring) }
     var currentZones: ZoneTable { zoneTable.withLock { $0 } }
@@ -87,6 +99,8 @@ package final class DNSView: RegistryObserver, Sendable {
         case composed(ComposedAnswer, zone: Int)
         case nxdomain(zone: Int)
         case forward
+        /// The registry is not filled yet.
+        case notReady
         case external(Set<ExternalQuestion>)
     }
 
@@ -96,6 +110,7 @@ package final class DNSView: RegistryObserver, Sendable {
         externals: [ExternalQuestion: ExternalAnswer] = [:]
     ) -> Reply {
         state.withLock { state in
+            if !state.hasContent, state.isOfRegistry(question) { return .notReady }
             var lookup = Lookup(
                 question: question, type: type, now: now, unixSeconds: unixSeconds, externals: externals)
             switch state.resolve(&lookup) {

@@ -11,6 +11,8 @@ struct ViewState {
     var reverse: [ServiceHost: ViewTree.Leaf] = [:]
     /// Counts changes the DNS can see; answers that depend on several names carry it.
     var changes: UInt64 = 0
+    /// False while the registry waits for its first content.
+    var hasContent = true
 
     init(configuration: ViewConfiguration, layout: KeyLayout, table: NameTable, epochs: Epochs) {
         self.configuration = configuration
@@ -68,6 +70,9 @@ struct ViewState {
     }
 
     // MARK: names and zones
+
+    /// Whether a name belongs to the registry's domain, and not to a zone file.
+    func isOfRegistry(_ name: [UInt8]) -> Bool { zone(of: name).map { zones.zones[$0].isDomain } ?? false }
 
     /// The zone a folded name belongs to: that of its closest existing ancestor.
     func zone(of name: [UInt8]) -> Int? {

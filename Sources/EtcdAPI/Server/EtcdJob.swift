@@ -17,9 +17,16 @@ struct EtcdJob: Sendable {
         case end
     }
 
-    /// Has the request answered; gives the rest of the work for an answer that comes piece by piece, else nil.
+    /// Has the request answered; gives the rest of the work for an answer that has to be waited for, or that comes piece
+    /// by piece, else nil.
     func answer(by handler: EtcdHTTPHandler) -> (@Sendable () async -> Void)? {
-        let answer = handler.reply(to: request, body: body, arrival: arrival)
+        switch handler.begin(request, body: body, arrival: arrival) {
+        case .now(let answer): return send(answer)
+        case .later(let wait): return { await send(await wait())?() }
+        }
+    }
+
+    private func send(_ answer: EtcdReply) -> (@Sendable () async -> Void)? {
         switch answer.body {
         case .bytes(let bytes):
             reply(answer.head, bytes)

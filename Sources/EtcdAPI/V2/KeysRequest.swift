@@ -1,4 +1,5 @@
 import HTTPTypes
+import RegistryStore
 
 /// One request to `/v2/keys`.
 struct KeysRequest {
@@ -13,28 +14,70 @@ struct KeysRequest {
 
     private static let methods = ["HEAD", "GET", "PUT", "POST", "DELETE"]
 
-    func answer() -> EtcdAnswer {
-        guard Self.methods.contains(method) else { return .methodNotAllowed(Self.methods.joined(separator: ",")) }
+    /// Answers at once, but for writes that go to a cluster.
+    func answer() -> EtcdAnswering {
+        guard Self.methods.contains(method) else { return .now(.methodNotAllowed(Self.methods.joined(separator: ","))) }
         do throws(V2Error) {
             guard body.count <= EtcdHTTPHandler.bodyBytesMax else {
                 throw V2Error(.tooLarge, cause: "body: more than \(EtcdHTTPHandler.bodyBytesMax) bytes")
             }
             let parameters = try KeysParameters(method: method, form: form())
-            if parameters.wait { return try wait(parameters) }
-            let operation = operation(parameters)
-            do throws(V2Error) {
-                let event = try event(operation, parameters)
-                keyspace.statistics.count(operation, succeeded: true)
-                return answer(event, withNodes: !(parameters.noValueOnSuccess && operation.writesValue))
-            } catch {
-                keyspace.statistics.count(operation, succeeded: false)
-                throw error
+            if parameters.wait { return .now(try wait(parameters)) }
+            let action = action(parameters)
+            let withNodes = !(parameters.noValueOnSuccess && action.writesValue)
+            guard let operation = operation(action, parameters) else {
+                return .now(
+                    answer(action, withNodes) { () throws(V2Error) in
+                        try keyspace.read(key, recursive: parameters.recursive)
+                    })
             }
+            if let writer = keyspace.writer {
+                return .later { await answer(action, withNodes, operation, through: writer) }
+            }
+            return .now(answer(action, withNodes) { () throws(V2Error) in try keyspace.write(operation) })
         } catch {
-            var fields = [clusterID, (.etcdIndex, String(error.index))]
-            if error.code == .overloaded { fields.append((.retryAfter, "1")) }
-            return EtcdAnswer(status: error.httpStatus, contentType: .json, fields: fields, body: error.json)
+            return .now(refusal(error))
         }
+    }
+
+    private func answer(
+        _ action: KeyspaceEvent.Action, _ withNodes: Bool, _ run: () throws(V2Error) -> KeyspaceEvent
+    ) -> EtcdAnswer {
+        do throws(V2Error) {
+            return answer(.success(try run()), action, withNodes)
+        } catch {
+            return answer(.failure(error), action, withNodes)
+        }
+    }
+
+    private func answer(
+        _ action: KeyspaceEvent.Action, _ withNodes: Bool, _ operation: KeyspaceOperation,
+        through writer: any RegistryWriter
+    ) async -> EtcdAnswer {
+        do throws(V2Error) {
+            return answer(.success(try await keyspace.write(operation, through: writer)), action, withNodes)
+        } catch {
+            return answer(.failure(error), action, withNodes)
+        }
+    }
+
+    private func answer(
+        _ result: Result<KeyspaceEvent, V2Error>, _ action: KeyspaceEvent.Action, _ withNodes: Bool
+    ) -> EtcdAnswer {
+        switch result {
+        case .success(let event):
+            keyspace.statistics.count(action, succeeded: true)
+            return answer(event, withNodes: withNodes)
+        case .failure(let error):
+            keyspace.statistics.count(action, succeeded: false)
+            return refusal(error)
+        }
+    }
+
+    private func refusal(_ error: V2Error) -> EtcdAnswer {
+        var fields = [clusterID, (.etcdIndex, String(error.index))]
+        if error.code == .overloaded { fields.append((.retryAfter, "1")) }
+        return EtcdAnswer(status: error.httpStatus, contentType: .json, fields: fields, body: error.json)
     }
 
     /// The head goes out at once: its index says from where on the client misses nothing.
@@ -53,7 +96,7 @@ struct KeysRequest {
         return try FormValues(form: form, query: query)
     }
 
-    private func operation(_ parameters: KeysParameters) -> KeyspaceEvent.Action {
+    private func action(_ parameters: KeysParameters) -> KeyspaceEvent.Action {
         switch method {
         case "PUT":
             switch parameters.previousExists {
@@ -68,22 +111,20 @@ struct KeysRequest {
         }
     }
 
-    private func event(
-        _ operation: KeyspaceEvent.Action, _ parameters: KeysParameters
-    ) throws(V2Error) -> KeyspaceEvent {
+    /// What is to be written; nil for a read.
+    private func operation(_ action: KeyspaceEvent.Action, _ parameters: KeysParameters) -> KeyspaceOperation? {
         let write = KeyspaceWrite(
             value: parameters.value, ttl: parameters.ttl, refresh: parameters.refresh, directory: parameters.directory)
         let comparison = KeyspaceComparison(value: parameters.previousValue, index: parameters.previousIndex)
-        switch operation {
-        case .set: return try keyspace.set(key, write)
-        case .create where method == "POST": return try keyspace.append(below: key, write)
-        case .create: return try keyspace.create(key, write)
-        case .update: return try keyspace.update(key, write)
-        case .compareAndSwap: return try keyspace.compareAndSwap(key, comparison, write)
-        case .compareAndDelete: return try keyspace.compareAndDelete(key, comparison)
-        case .delete:
-            return try keyspace.delete(key, directory: parameters.directory, recursive: parameters.recursive)
-        case .get, .expire: return try keyspace.read(key, recursive: parameters.recursive)
+        switch action {
+        case .set: return .set(key, write)
+        case .create where method == "POST": return .append(below: key, write)
+        case .create: return .create(key, write)
+        case .update: return .update(key, write)
+        case .compareAndSwap: return .compareAndSwap(key, comparison, write)
+        case .compareAndDelete: return .compareAndDelete(key, comparison)
+        case .delete: return .delete(key, directory: parameters.directory, recursive: parameters.recursive)
+        case .get, .expire: return nil
         }
     }
 

@@ -7,82 +7,115 @@ import SwiftProtobuf
 
 /// etcd's JSON gateway: the v3 services as `POST /v3/…`, bytes as base64, 64-bit numbers as text, fields named as in
 /// etcd's messages. `/v3beta/…` is the same, as in etcd 3.4.
+///
+/// It makes messages of the JSON and calls the methods of gRPC with them, whoever answers those.
 struct V3Gateway: Sendable {
-    /// How a route answers: the body as JSON, or lines that come one by one.
-    private enum Route: Sendable {
-        case whole(@Sendable ([UInt8]) throws(GRPCStatus) -> [UInt8])
-        case watch
+    /// A method, and what its messages are as JSON.
+    private struct Route: Sendable {
+        let path: String
+        let method: GRPCMethod
+        let read: @Sendable ([UInt8]) throws(GRPCStatus) -> ByteBuffer
+        let write: @Sendable (ByteBuffer) throws(GRPCStatus) -> [UInt8]
     }
 
     private static let prefixes = ["/v3/", "/v3beta/"]
-    let v3: EtcdV3
+    private let methods: [String: GRPCMethod]
+    private let isProxy: Bool
     private var routes: [String: Route] = [:]
 
-    init(_ v3: EtcdV3) {
-        self.v3 = v3
-        let (kv, lease, node) = (v3.kv, v3.lease, v3.node)
-        add("kv/range", kv.range)
-        add("kv/put", sized: kv.put)
-        add("kv/deleterange", sized: kv.deleteRange)
-        add("kv/txn", sized: kv.txn)
-        add("kv/compaction", kv.compact)
-        add("lease/grant", lease.grant)
+    /// - Parameters:
+    ///   - grpc: what answers.
+    ///   - isProxy: whether a cluster does.
+    init(_ grpc: GRPCRoutes, isProxy: Bool) {
+        methods = grpc.methods
+        self.isProxy = isProxy
+        add("kv/range", "KV/Range", EtcdRangeRequest.self, EtcdRangeResponse.self)
+        add("kv/put", "KV/Put", EtcdPutRequest.self, EtcdPutResponse.self)
+        add("kv/deleterange", "KV/DeleteRange", EtcdDeleteRangeRequest.self, EtcdDeleteRangeResponse.self)
+        add("kv/txn", "KV/Txn", EtcdTxnRequest.self, EtcdTxnResponse.self)
+        add("kv/compaction", "KV/Compact", EtcdCompactionRequest.self, EtcdCompactionResponse.self)
+        add("lease/grant", "Lease/LeaseGrant", EtcdLeaseGrantRequest.self, EtcdLeaseGrantResponse.self)
         for prefix in ["lease/", "kv/lease/"] {
-            add(prefix + "revoke", lease.revoke)
-            add(prefix + "timetolive", lease.timeToLive)
-            add(prefix + "leases", lease.leases)
+            add(prefix + "revoke", "Lease/LeaseRevoke", EtcdLeaseRevokeRequest.self, EtcdLeaseRevokeResponse.self)
+            add(
+                prefix + "timetolive", "Lease/LeaseTimeToLive", EtcdLeaseTimeToLiveRequest.self,
+                EtcdLeaseTimeToLiveResponse.self)
+            add(prefix + "leases", "Lease/LeaseLeases", EtcdLeaseLeasesRequest.self, EtcdLeaseLeasesResponse.self)
         }
-        // A stream of which a client over HTTP can send one message.
-        add("lease/keepalive", lease.keepAlive, asResult: true)
-        add("cluster/member/list", node.memberList)
-        add("maintenance/status", node.status)
-        add("maintenance/alarm", node.alarm)
-        add("auth/authenticate", node.authenticate)
-        add("auth/status", node.authStatus)
-        routes["watch"] = .watch
-        for (paths, status) in NodeServices.refusedPaths {
-            for path in paths { routes[path] = .whole { _ throws(GRPCStatus) in throw status } }
-        }
+        add(
+            "lease/keepalive", "Lease/LeaseKeepAlive", EtcdLeaseKeepAliveRequest.self, EtcdLeaseKeepAliveResponse.self)
+        add("watch", "Watch/Watch", EtcdWatchRequest.self, EtcdWatchResponse.self)
+        add("cluster/member/list", "Cluster/MemberList", EtcdMemberListRequest.self, EtcdMemberListResponse.self)
+        add("maintenance/status", "Maintenance/Status", EtcdStatusRequest.self, EtcdStatusResponse.self)
+        add("maintenance/alarm", "Maintenance/Alarm", EtcdAlarmRequest.self, EtcdAlarmResponse.self)
+        add("auth/authenticate", "Auth/Authenticate", EtcdAuthenticateRequest.self, EtcdAuthenticateResponse.self)
+        add("auth/status", "Auth/AuthStatus", EtcdAuthStatusRequest.self, EtcdAuthStatusResponse.self)
     }
 
     private mutating func add<Request: Message, Response: Message>(
-        _ path: String, _ body: @escaping @Sendable (Request) throws(GRPCStatus) -> Response, asResult: Bool = false
+        _ path: String, _ name: String, _ request: Request.Type, _ response: Response.Type
     ) {
-        routes[path] = .whole { json throws(GRPCStatus) in
-            let answer = try GatewayJSON.write(try body(try GatewayJSON.read(json)))
-            return asResult ? GatewayJSON.result(answer) : answer
-        }
-    }
-
-    private mutating func add<Request: Message, Response: Message>(
-        _ path: String, sized body: @escaping @Sendable (Request, Int) throws(GRPCStatus) -> Response
-    ) {
-        routes[path] = .whole { json throws(GRPCStatus) in
-            let request: Request = try GatewayJSON.read(json)
-            return try GatewayJSON.write(try body(request, try Messages.write(request).readableBytes))
-        }
+        let grpcPath = "/etcdserverpb.\(name)"
+        guard let method = methods[grpcPath] else { return }
+        routes[path] = Route(
+            path: grpcPath, method: method,
+            read: { json throws(GRPCStatus) in try Messages.write(try GatewayJSON.read(json) as Request) },
+            write: { bytes throws(GRPCStatus) in try GatewayJSON.write(try Messages.read(bytes) as Response) })
     }
 
     /// Whether a path is the gateway's to answer.
     static func serves(_ path: [UInt8]) -> Bool { prefixes.contains { path.starts(with: $0.utf8) } }
 
-    func answer(_ path: String, method: String, body: [UInt8]) -> EtcdAnswer {
+    /// - Parameter metadata: fields of the call, names in lower case.
+    func answer(
+        _ path: String, method: String, body: [UInt8], metadata: [(name: String, value: String)] = []
+    ) -> EtcdAnswering {
         let name = Self.prefixes.first { path.hasPrefix($0) }.map { String(path.dropFirst($0.count)) } ?? ""
-        guard let route = routes[name] else { return .gatewayText(404, "Not Found") }
-        guard method == "POST" else { return .gatewayText(405, "Method Not Allowed") }
+        let refusal = refusal(of: name)
+        guard routes[name] != nil || refusal != nil else { return .now(.plain(404, "Not Found")) }
+        guard method == "POST" else { return .now(.plain(405, "Method Not Allowed")) }
         do throws(GRPCStatus) {
-            var answer = EtcdAnswer(status: 200, contentType: .json)
-            switch route {
-            case .whole(let run): answer.body = try run(body)
-            case .watch:
-                let request: EtcdWatchRequest = try GatewayJSON.read(body)
-                answer.events = GatewayWatch.start(try Messages.write(request), v3)
-            }
-            return answer
+            if let refusal { throw refusal }
+            guard let route = routes[name] else { return .now(.plain(404, "Not Found")) }
+            return try run(route, try route.read(body), GRPCCall(path: route.path, metadata: metadata, peer: "gateway"))
         } catch {
-            return EtcdAnswer(
-                status: error.gatewayStatus, contentType: .json, body: GatewayJSON.error(error))
+            return .now(Self.failed(error))
         }
+    }
+
+    /// Why a path that etcd has is not served; nil for those that are, and for those that are none.
+    private func refusal(of name: String) -> GRPCStatus? {
+        guard let status = NodeServices.refusedPaths.first(where: { $0.paths.contains(name) })?.status else {
+            return nil
+        }
+        // Where a cluster answers, only their JSON is missing.
+        return isProxy ? GRPCStatus(.unimplemented, "regdns: served over gRPC, not as JSON") : status
+    }
+
+    private func run(_ route: Route, _ request: ByteBuffer, _ call: GRPCCall) throws(GRPCStatus) -> EtcdAnswering {
+        switch route.method {
+        case .immediate(let answer):
+            return .now(EtcdAnswer(status: 200, contentType: .json, body: try route.write(try answer(request, call))))
+        case .unary(let answer):
+            return .later {
+                do throws(GRPCStatus) {
+                    let body = try route.write(try await answer(request, call))
+                    return EtcdAnswer(status: 200, contentType: .json, body: body)
+                } catch {
+                    return Self.failed(error)
+                }
+            }
+        case .streaming(let make):
+            var answer = EtcdAnswer(status: 200, contentType: .json)
+            answer.events = GatewayStream.start(request, write: route.write) { stream throws(GRPCStatus) in
+                try make(stream, call)
+            }
+            return .now(answer)
+        }
+    }
+
+    private static func failed(_ status: GRPCStatus) -> EtcdAnswer {
+        EtcdAnswer(status: status.gatewayStatus, contentType: .json, body: GatewayJSON.error(status))
     }
 }
 
@@ -143,8 +176,4 @@ extension GRPCStatus {
         case .unknown, .internalError, .dataLoss: 500
         }
     }
-}
-
-extension EtcdAnswer {
-    fileprivate static func gatewayText(_ status: Int, _ text: String) -> EtcdAnswer { .plain(status, text) }
 }

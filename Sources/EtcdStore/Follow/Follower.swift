@@ -219,6 +219,8 @@ actor Follower {
             facts.withLock { $0.problem = nil }
             logger.info("following the etcd cluster", metadata: ["endpoint": "\(endpoints[core.endpoint])"])
         case .lost(let reason, let pause):
+            // Our own end cuts the streams as well.
+            guard !Task.isCancelled else { return }
             counters.losses.count()
             facts.withLock { $0.problem = reason }
             logger.warning(

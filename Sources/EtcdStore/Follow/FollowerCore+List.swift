@@ -134,7 +134,7 @@ struct KeyRange: Sendable, Equatable {
     var requestKey: Data { prefix.isEmpty ? Data([0]) : Data(prefix) }
     var requestEnd: Data { KeyLayout.end(ofPrefix: prefix).map { Data($0) } ?? Data([0]) }
 
-    func contains(_ key: [UInt8]) -> Bool { key.starts(with: prefix) }
+    func contains(_ key: some Sequence<UInt8>) -> Bool { key.starts(with: prefix) }
 }
 
 extension MirroredValue {

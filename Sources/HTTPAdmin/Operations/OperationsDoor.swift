@@ -113,7 +113,8 @@ package struct OperationsDoor: Sendable {
             json.name("ready")
             json.bool(reasons.isEmpty)
             json.member("reasons", reasons)
-            json.member("degraded", providers.degradations().map { "\($0.what): \($0.why)" })
+            let degradations = providers.degradations()
+            if !degradations.isEmpty { json.member("degraded", degradations.map { "\($0.what): \($0.why)" }) }
         }
     }
 

@@ -222,8 +222,9 @@ struct LeaseTable {
 
     // MARK: Leases that an external store counts
 
-    /// What a lease is taken for until its length is known: answers are cached for half of it at most, 30 s.
-    private static let assumedLength: Int64 = 60_000
+    /// What a lease is taken for until its length is known: its half is the TTL of what has neither TTL nor lease, an
+    /// hour, and shortens no usual one.
+    private static let assumedLength: Int64 = 7_200_000
 
     /// Takes a slot for a lease of an external store, of which only the id is known yet; nil when `isFull`.
     mutating func allocateMirrored(_ id: LeaseID) -> UInt32? {

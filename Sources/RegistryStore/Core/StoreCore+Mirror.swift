@@ -24,7 +24,10 @@ extension StoreCore {
             if restarts || wanted > revision { setRevision(wanted) }
             outcome.receipt = Receipt(revision: revision, changes: outcome.receipt.changes)
         }
-        if restarts { feed.restart(through: revision) }
+        if restarts {
+            feed.restart(through: revision)
+            outcome.batch = ChangeBatch(revision: revision, changes: outcome.batch?.changes ?? [], restarts: true)
+        }
         return (outcome, mirror.newLeases.filter { leases.slot(of: $0) != nil }, mirror.refused)
     }
 

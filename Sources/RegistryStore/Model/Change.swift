@@ -35,10 +35,14 @@ package struct Change: Sendable {
 package struct ChangeBatch: Sendable {
     package let revision: Int64
     package let changes: [Change]
+    /// In a mirror: the content was listed anew, nothing is known of how it came to be, and the revision may have gone
+    /// back. There may be no changes then.
+    package let restarts: Bool
 
-    package init(revision: Int64, changes: [Change]) {
+    package init(revision: Int64, changes: [Change], restarts: Bool = false) {
         self.revision = revision
         self.changes = changes
+        self.restarts = restarts
     }
 }
 

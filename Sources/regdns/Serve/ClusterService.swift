@@ -1,3 +1,4 @@
+import DNSServer
 import EtcdStore
 import HTTPAdmin
 import ServiceLifecycle
@@ -5,13 +6,39 @@ import ServiceLifecycle
 /// The etcd cluster behind this node, as the other parts of the server see it.
 struct ClusterService: Service {
     let store: EtcdStore
+    let view: DNSView
 
-    func run() async throws { await cancelWhenGracefulShutdown { await store.run() } }
+    init(store: EtcdStore, view: DNSView) {
+        self.store = store
+        self.view = view
+        view.setHasContent(false)
+    }
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            await withDiscardingTaskGroup { group in
+                group.addTask { await store.run() }
+                await waitForContent()
+                view.setHasContent(store.status.hasContent)
+            }
+        }
+    }
 
     /// Returns when the cluster was read once, or the server is told to stop.
     func waitForContent() async {
         while !store.status.hasContent {
             guard (try? await Task.sleep(for: .milliseconds(20))) != nil else { return }
+        }
+    }
+
+    /// As `waitForContent`, but not longer than a resolver's patience: names of other domains must be answered even when
+    /// the store is away at the start.
+    func waitShortlyForContent() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await waitForContent() }
+            group.addTask { try? await Task.sleep(for: .seconds(2)) }
+            await group.next()
+            group.cancelAll()
         }
     }
 

@@ -37,7 +37,7 @@ struct Composition: Sendable {
         try zones?.loadFirst()
 
         let dnsAddresses = try await bind(dns)
-        let cluster = makeCluster(registry)
+        let cluster = makeCluster(registry, dns.view)
         let etcd = try await makeEtcd(registry, cluster)
         let start = StartLine(
             dns: dnsAddresses, http: [], etcd: etcd.server?.addresses.map(\.description) ?? [], node: settings.node,
@@ -60,7 +60,7 @@ struct Composition: Sendable {
             start: start, cluster: cluster, readiness: readiness, store: settings.store, logger: log)
         services.append(announcement)
         services.append(makeHTTP(registry, cluster, etcd: etcd.handler, operations, announcement))
-        services.append(dns)
+        services.append(DNSAfterContent(dns: dns, cluster: cluster))
         services.append(LameDuck(time: settings.lameDuck, readiness: readiness, logger: log))
         try await run(services)
     }
@@ -87,12 +87,13 @@ struct Composition: Sendable {
             isMirror: settings.store.isExternal)
     }
 
-    private func makeCluster(_ registry: Registry) -> ClusterService? {
+    private func makeCluster(_ registry: Registry, _ view: DNSView) -> ClusterService? {
         guard case .etcd(let cluster) = settings.store else { return nil }
         let configuration = EtcdStoreConfiguration(
             endpoints: cluster.endpoints, prefix: registry.layout.prefixBytes, credentials: cluster.credentials)
         return ClusterService(
-            store: EtcdStore(configuration, registry: registry, clock: clock, logger: logs.logger("store")))
+            store: EtcdStore(configuration, registry: registry, clock: clock, logger: logs.logger("store")),
+            view: view)
     }
 
     private func makeDNS(_ registry: Registry, _ forwarding: Forwarding) -> DNSServerService {
@@ -126,18 +127,20 @@ struct Composition: Sendable {
 
     private func makeEtcd(_ registry: Registry, _ cluster: ClusterService?) async throws(UserError) -> EtcdDoor {
         let readiness = readiness
-        let keyspace = Keyspace(registry: registry, clock: clock)
+        let keyspace = Keyspace(
+            registry: registry, writer: cluster?.store, numbers: cluster == nil ? nil : .clusters, clock: clock)
         let listening = ListeningAddresses()
-        let v3 = EtcdV3(keyspace: keyspace, etcdAddresses: { listening.addresses })
+        let proxy = cluster?.store.proxyRoutes
+        let v3 = proxy == nil ? EtcdV3(keyspace: keyspace, etcdAddresses: { listening.addresses }) : nil
         let handler = EtcdHTTPHandler(
-            keyspace: keyspace, v3: v3, etcdAddresses: { listening.addresses },
+            keyspace: keyspace, v3: v3, proxy: proxy, etcdAddresses: { listening.addresses },
             isServing: { readiness.isReady && cluster?.notReady == nil })
         guard !settings.etcd.isEmpty else { return EtcdDoor(keyspace: keyspace, handler: handler, server: nil) }
         let configuration = EtcdServerConfiguration(
             addresses: settings.etcd.map { .init(host: $0.host, port: $0.port) })
         do {
             let server = try await EtcdServer.bind(
-                configuration: configuration, handler: handler, routes: v3.routes, logger: logs.logger("etcd"))
+                configuration: configuration, handler: handler, routes: handler.routes, logger: logs.logger("etcd"))
             listening.set(server.addresses.map { EtcdAddress(host: $0.host, port: $0.port) })
             return EtcdDoor(keyspace: keyspace, handler: handler, server: server)
         } catch {
@@ -186,6 +189,17 @@ struct EtcdDoor: Sendable {
     let keyspace: Keyspace
     let handler: EtcdHTTPHandler
     let server: EtcdServer?
+}
+
+/// The DNS. At the start, questions wait in the sockets until the store's content is there, for a short time.
+private struct DNSAfterContent: Service {
+    let dns: DNSServerService
+    let cluster: ClusterService?
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await cluster?.waitShortlyForContent() }
+        try await dns.run()
+    }
 }
 
 /// The HTTP listeners, with their errors in our words.

@@ -7,7 +7,7 @@ extension EtcdHTTPHandler {
     /// The etcd door on the HTTP listener.
     func answer(_ request: HTTPRequest, _ call: HTTPCall) async -> HTTPAnswer {
         let arrival = call.localAddress.map { EtcdAddress(host: $0.host, port: $0.port) }
-        let reply = reply(to: request, body: call.body, arrival: arrival)
+        let reply = await reply(to: request, body: call.body, arrival: arrival)
         let body: HTTPAnswer.Body =
             switch reply.body {
             case .bytes(let bytes): .bytes(bytes)

@@ -4,31 +4,48 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// A watch over the gateway: what is a call with messages both ways on gRPC, with one request and lines of JSON.
+/// A call with messages both ways over the gateway, where it has one request and lines of JSON.
 ///
-/// It lives on an event loop like other watches; the lines wait, up to a bound, for the task that sends them.
-final class GatewayWatch: GRPCServerStream {
+/// It lives on an event loop like other calls; the lines wait, up to a bound, for the task that sends them.
+final class GatewayStream: GRPCServerStream {
     let eventLoop: any EventLoop
     private let lines: GatewayLines
+    private let write: @Sendable (ByteBuffer) throws(GRPCStatus) -> [UInt8]
     private var handler: (any GRPCStreamHandler)?
 
-    private init(eventLoop: any EventLoop, lines: GatewayLines) {
+    private init(
+        eventLoop: any EventLoop, lines: GatewayLines,
+        write: @escaping @Sendable (ByteBuffer) throws(GRPCStatus) -> [UInt8]
+    ) {
         self.eventLoop = eventLoop
         self.lines = lines
+        self.write = write
     }
 
-    /// Starts a watch; the lines are those of the answer.
+    /// Starts a call with its only request; the lines are those of the answer.
+    ///
+    /// - Parameters:
+    ///   - write: makes JSON of a message.
+    ///   - make: what answers.
     static func start(
-        _ request: ByteBuffer, _ v3: EtcdV3, on loop: any EventLoop = MultiThreadedEventLoopGroup.singleton.any()
+        _ request: ByteBuffer, on loop: any EventLoop = MultiThreadedEventLoopGroup.singleton.any(),
+        write: @escaping @Sendable (ByteBuffer) throws(GRPCStatus) -> [UInt8],
+        make: @escaping @Sendable (GatewayStream) throws(GRPCStatus) -> any GRPCStreamHandler
     ) -> EtcdEvents {
         let lines = GatewayLines()
-        loop.execute {
-            let watch = GatewayWatch(eventLoop: loop, lines: lines)
-            let handler = WatchStream(stream: watch, hub: v3.watch.hub(on: loop), context: v3.context)
-            watch.handler = handler
-            let bound = NIOLoopBound(watch, eventLoop: loop)
-            lines.connect { event in
-                loop.execute {
+        loop.execute { GatewayStream(eventLoop: loop, lines: lines, write: write).begin(request, make) }
+        return EtcdEvents(next: { await lines.next() }, cancel: { lines.end() })
+    }
+
+    private func begin(
+        _ request: ByteBuffer, _ make: (GatewayStream) throws(GRPCStatus) -> any GRPCStreamHandler
+    ) {
+        do throws(GRPCStatus) {
+            let handler = try make(self)
+            self.handler = handler
+            let bound = NIOLoopBound(self, eventLoop: eventLoop)
+            lines.connect { [eventLoop] event in
+                eventLoop.execute {
                     switch event {
                     case .hasRoom: bound.value.handler?.becameWritable()
                     case .isGone: bound.value.close()
@@ -36,16 +53,17 @@ final class GatewayWatch: GRPCServerStream {
                 }
             }
             handler.received(request)
+            handler.endOfRequests()
+        } catch {
+            finish(error)
         }
-        return EtcdEvents(next: { await lines.next() }, cancel: { lines.end() })
     }
 
     var isWritable: Bool { lines.hasRoom }
 
     func send(_ message: ByteBuffer) {
         do throws(GRPCStatus) {
-            let response: EtcdWatchResponse = try Messages.read(message)
-            lines.add(GatewayJSON.result(try GatewayJSON.write(response)))
+            lines.add(GatewayJSON.result(try write(message)))
         } catch {
             finish(error)
         }
