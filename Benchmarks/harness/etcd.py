@@ -76,7 +76,7 @@ def puts(context: Context, servers: dict, each: int) -> None:
             if index >= 0:  # the first is not counted: buffers grow, connections open
                 costs[kind, "v3"].append(v3)
                 costs[kind, "v2"].append(v2)
-                context.report.line("etcd-puts", kind=kind, round=index, v3_us=v3, v2_us=v2)
+                context.report.line("etcd-puts", server=kind, round=index, v3_us=v3, v2_us=v2)
     expected = each // 2 * (context.rounds + 2)
     for kind, server in servers.items():
         found = count(server, "v3")
@@ -176,7 +176,7 @@ def watching(context: Context, servers: dict, number: int) -> None:
                 raise BenchError(f"{kind}: {watchers.delivered} of {number * changes} events came, {watchers.canceled} "
                                  "watches were cancelled")
             costs[kind].append(spent / 1000 / number / changes)
-            context.report.line("etcd-watch", kind=kind, round=index, us=costs[kind][-1])
+            context.report.line("etcd-watch", server=kind, round=index, us=costs[kind][-1])
     ratio = Spread.ratio(costs["regdns"], costs["etcd"])
     context.report.table(
         f"CPU time of a delivered event, us ({number:,} watchers on one prefix, {rate} changes a second, the puts included)",
@@ -217,7 +217,7 @@ def listing(context: Context, servers: dict, number: int) -> None:
                 reader.close()
             if found != number:
                 raise BenchError(f"{kind}: {found} of {number} keys were listed")
-            context.report.line("etcd-list", kind=kind, round=index, us=costs[kind][-1])
+            context.report.line("etcd-list", server=kind, round=index, us=costs[kind][-1])
     ratio = Spread.ratio(costs["regdns"], costs["etcd"])
     context.report.table(
         f"CPU time of a listed key, us ({number:,} keys in pages of 1,000 at one revision, 100 puts a second meanwhile)",

@@ -18,7 +18,11 @@ struct ConnectionTests {
         let held: HeldBytes
         private let jobs = JobList()
 
-        init(_ change: (inout EtcdServerConfiguration) -> Void = { _ in }) throws {
+        /// - Parameter submit: answers requests; nil to keep them for the test.
+        init(
+            _ change: (inout EtcdServerConfiguration) -> Void = { _ in },
+            submit: (@Sendable (EtcdJob) -> Void)? = nil
+        ) throws {
             var configuration = EtcdServerConfiguration(addresses: [])
             change(&configuration)
             held = HeldBytes(bound: configuration.heldBytesMax)
@@ -28,7 +32,7 @@ struct ConnectionTests {
                 configuration: configuration, metrics: metrics,
                 connections: ConnectionSet(bound: configuration.connectionsMax), held: held,
                 grpc: GRPCServer(routes: GRPCRoutes(), configuration: configuration.grpc, held: held)
-            ) { jobs.add($0) }
+            ) { job in if let submit { submit(job) } else { jobs.add(job) } }
             try factory.configure(channel)
             try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         }

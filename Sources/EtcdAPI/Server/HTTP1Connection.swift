@@ -41,19 +41,23 @@ final class HTTP1Connection: ChannelInboundHandler {
     private var body: [UInt8] = []
     private var heldHere = 0
     private var inputClosed = false
-    /// Bytes of the answers that have ended for the pipeline and that the client has not taken.
-    private var ahead = 0
-    /// The answers ahead are flushed: requests wait until the client has taken them.
+    /// Of the answers that have ended for the pipeline and that the client has not taken: their bytes, and those of
+    /// `heldHere` among them.
+    private var ahead = (bytes: 0, held: 0)
+    /// The answers ahead are flushed, and requests wait until the client has taken them.
     private var isHeldUp = false
     /// The request that waits for it.
     private var waiting: EtcdJob?
-    private var heldAhead = 0
+    /// More of what was read from the socket may come before `channelReadComplete`.
     private var isReading = false
+    /// Within the loop of `endAnswer`, and whether it has another round to go.
     private var isEnding = false
     private var owesEnd = false
+    private var owesFlush = false
     private var date = HTTPDateField()
     /// This connection for other threads; nil once it has ended.
     private var bound: NIOLoopBound<(HTTP1Connection, ChannelHandlerContext)>?
+    /// The address of this node that the client has reached.
     private var arrival: EtcdAddress?
     /// Ends what makes the pieces of the answer under way.
     private var whenGone: (@Sendable () -> Void)?
@@ -78,7 +82,7 @@ final class HTTP1Connection: ChannelInboundHandler {
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
-        releaseAll()
+        release(heldHere)
         whenGone?()
         whenGone = nil
         waiting = nil
@@ -131,15 +135,14 @@ final class HTTP1Connection: ChannelInboundHandler {
         state = .answering(head)
         let body = body
         self.body = []
-        connectionGuard.enter(.answering)
         guard let request = HTTPRequest(head), let bound else {
             return refuse(400, "400 Bad Request", context: context)
         }
         let job = EtcdJob(request: request, body: body, arrival: arrival, connection: bound)
         if isHeldUp {
-            connectionGuard.enter(.sending)
             waiting = job
         } else {
+            connectionGuard.enter(.answering)
             submit(job)
         }
     }
@@ -150,11 +153,11 @@ final class HTTP1Connection: ChannelInboundHandler {
         // A HEAD gets the length and no more.
         let body = head.method == .HEAD ? [] : body
         // The request is done with.
-        releaseAll(but: heldAhead)
+        release(heldHere - ahead.held)
         guard held.reserve(body.count) else { return refuseMemory(context: context) }
         heldHere += body.count
         let keepAlive = head.isKeepAlive && !inputClosed
-        if keepAlive, ahead + Self.headBytes + body.count <= Self.aheadBytes {
+        if keepAlive, ahead.bytes + Self.headBytes + body.count <= Self.aheadBytes {
             return sendAhead(response, body: body, version: head.version, context: context)
         }
         state = keepAlive ? .answering(head) : .finished
@@ -166,8 +169,7 @@ final class HTTP1Connection: ChannelInboundHandler {
         _ response: HTTPResponse, body: [UInt8], version: HTTPVersion, context: ChannelHandlerContext
     ) {
         let bytes = Self.headBytes + body.count
-        ahead += bytes
-        heldAhead += body.count
+        ahead = (ahead.bytes + bytes, ahead.held + body.count)
         var written = context.write(
             wrapOutboundOut(.head(responseHead(response, version: version, keepAlive: true))))
         if !body.isEmpty {
@@ -181,10 +183,9 @@ final class HTTP1Connection: ChannelInboundHandler {
 
     /// The client has one of the answers ahead.
     private func taken(_ bytes: Int, held: Int, context: ChannelHandlerContext) {
-        ahead -= bytes
-        heldAhead -= held
-        releaseAll(but: heldHere - held)
-        guard ahead == 0, isHeldUp else { return }
+        ahead = (ahead.bytes - bytes, ahead.held - held)
+        release(held)
+        guard ahead.bytes == 0, isHeldUp else { return }
         isHeldUp = false
         switch state {
         case .idle where inputClosed, .receiving where inputClosed: return context.close(promise: nil)
@@ -203,9 +204,10 @@ final class HTTP1Connection: ChannelInboundHandler {
 
     /// Sends what is written ahead; a client that does not take it at once is waited for.
     private func flushAhead(context: ChannelHandlerContext) {
-        guard ahead > 0, !isHeldUp else { return }
+        guard owesFlush else { return }
+        owesFlush = false
         context.flush()
-        guard ahead > 0 else { return }
+        guard ahead.bytes > 0, !isHeldUp else { return }
         isHeldUp = true
         connectionGuard.isSendingAhead = true
         connectionGuard.enter(.sending)
@@ -213,10 +215,11 @@ final class HTTP1Connection: ChannelInboundHandler {
 
     /// Tells the pipeline that the answer has ended, which lets the next request in, within this call if it is there.
     ///
-    /// The answer to that one ends here, too, once the call inside has returned: a client may send thousands of
-    /// requests at once, and the stack is not theirs to fill.
+    /// The answer to that one ends here, too, once the call inside has returned: a client may have sent thousands of
+    /// requests at once, and calls within calls would fill the stack.
     private func endAnswer(context: ChannelHandlerContext) {
         owesEnd = true
+        owesFlush = true
         guard !isEnding else { return }
         let isWithinRead = isReading
         isEnding = true
@@ -226,10 +229,7 @@ final class HTTP1Connection: ChannelInboundHandler {
         }
         isEnding = false
         isReading = isWithinRead
-        if !isReading {
-            flushAhead(context: context)
-            context.flush()
-        }
+        if !isReading { flushAhead(context: context) }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -280,10 +280,7 @@ final class HTTP1Connection: ChannelInboundHandler {
     ) {
         connectionGuard.enter(.sending)
         context.writeAndFlush(wrapOutboundOut(part)).assumeIsolated().whenComplete { result in
-            // Nothing is left of it where the connection has ended meanwhile.
-            let released = min(bytes, self.heldHere)
-            self.held.release(released)
-            self.heldHere -= released
+            self.release(bytes)
             guard case .success = result else { return done(false) }
             if case .streaming = self.state { self.connectionGuard.enter(.answering) }
             done(true)
@@ -323,7 +320,7 @@ final class HTTP1Connection: ChannelInboundHandler {
     /// The client has the answer. Its end is told to the pipeline only now: with it the next request is let in, and a
     /// client that asks on without reading would have the server hold answer upon answer.
     private func sent(keepAlive: Bool, context: ChannelHandlerContext) {
-        releaseAll()
+        release(heldHere)
         guard context.channel.isActive else { return }
         if keepAlive && !inputClosed {
             state = .idle
@@ -336,11 +333,11 @@ final class HTTP1Connection: ChannelInboundHandler {
         }
     }
 
-    private func releaseAll(but kept: Int = 0) {
+    private func release(_ bytes: Int) {
         // Nothing is left of it where the connection has ended meanwhile.
-        guard heldHere > kept else { return }
-        held.release(heldHere - kept)
-        heldHere = kept
+        let released = min(bytes, heldHere)
+        held.release(released)
+        heldHere -= released
     }
 
     // MARK: Refusals, each the last answer of its connection
@@ -392,7 +389,7 @@ final class HTTP1Connection: ChannelInboundHandler {
         inputClosed = true
         flushAhead(context: context)
         switch state {
-        case .idle, .receiving: if ahead == 0 { context.close(promise: nil) }
+        case .idle, .receiving: if ahead.bytes == 0 { context.close(promise: nil) }
         case .streaming: whenGone?()
         case .answering, .finished: break
         }
