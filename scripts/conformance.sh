@@ -106,15 +106,23 @@ run_cluster() {
     start_etcd cluster || { failed=$((failed + 1)) && return; }
     choose_files "$seed cluster"
     play_skydns "skydns with etcd as the store (REGDNS_SEED=$seed)" etcd-v3 "http://$etcd_client" "${chosen[@]}"
-    local cluster_pid=$etcd_pid cluster_client=$etcd_client
-    start_etcd alone || { failed=$((failed + 1)) && return; }
-    start_server cluster --dns 127.0.0.1:0 --http 127.0.0.1:0 --etcd 127.0.0.1:0 --forward off \
-        --store etcd --store-address "http://$cluster_client" || { failed=$((failed + 1)) && return; }
-    suite 'etcd beside regdns before an etcd' 600 "$python" "$cases/etcd/run_diff.py" --ref "$etcd_client" \
-        --target "$server_etcd" --cases "$cases/etcd/cases" --level full
+    play_proxy "$etcd_client" "$etcd_pid"
+}
+
+# play_proxy STORE PID: the etcd port in front of the etcd at STORE beside another etcd of its own; ends both.
+play_proxy() {
+    local store=$1 store_pid=$2
+    # Each etcd has its own count of revisions, and both must be quiet.
+    start_etcd beside || { failed=$((failed + 1)) && return; }
+    start_server proxy --dns 127.0.0.1:0 --http 127.0.0.1:0 --etcd 127.0.0.1:0 --forward off \
+        --store etcd --store-address "http://$store" || { failed=$((failed + 1)) && return; }
+    echo 'left out: directories that are put over v2, which a cluster of v3 keys cannot hold (refused with 400)'
+    suite 'etcd port in front of etcd' 600 "$python" "$cases/etcd/run_diff.py" --ref "$etcd_client" \
+        --target "$server_etcd" --cases "$cases/etcd/cases" --level full \
+        --skip v2-directory-explicit,v2-directory-ttl,v2-dir-and-value
     check 'the server stops' stop_server
     stop_etcd
-    etcd_pid=$cluster_pid
+    etcd_pid=$store_pid
     stop_etcd
 }
 

@@ -1,6 +1,10 @@
 #!/usr/bin/env python3
-"""free-ports.py COUNT [SPAN…]: prints COUNT ports on 127.0.0.1 that are free for UDP and TCP, chosen by the kernel, one
-per line; then for each SPAN the first of SPAN consecutive free ports."""
+"""free-ports.py COUNT [SPAN…]: prints COUNT ports on 127.0.0.1 that are free for UDP and TCP, one per line; then for each
+SPAN the first of SPAN consecutive free ports.
+
+For programs that must be told their ports. They are chosen at random below 32768: the kernel gives those above to
+outgoing connections, which would take them before the program does."""
+import random
 import socket
 import sys
 
@@ -20,7 +24,7 @@ def take(port):
 
 def free():
     while True:
-        pair = take(0)
+        pair = take(random.randrange(11_000, 32_000))
         if pair:
             return pair
 

@@ -64,7 +64,7 @@ package struct EtcdHTTPHandler: Sendable {
         return counters
     }
 
-    /// Answers one request, without waiting for anything.
+    /// Answers one request.
     ///
     /// - Parameters:
     ///   - request: method, fields and the target as sent (origin or absolute form) in `path`.

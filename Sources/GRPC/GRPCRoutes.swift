@@ -57,8 +57,8 @@ package struct GRPCCall: Sendable {
     /// The first value of a field.
     package func metadata(_ name: String) -> String? { Self.isOwn(name) ? nil : fields.first(name: name) }
 
-    /// What the client gives the whole call, from its `grpc-timeout`; nil when it waits without end. The server ends the
-    /// call by itself: this is for who passes the call on.
+    /// What the client gives the whole call, from its `grpc-timeout`; nil when it waits without end. The server ends
+    /// the call by itself: this is for who passes the call on.
     package var timeout: Duration? {
         fields.first(name: "grpc-timeout").flatMap { CallTimeout.parse($0) }.map { .nanoseconds($0.nanoseconds) }
     }

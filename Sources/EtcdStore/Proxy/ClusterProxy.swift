@@ -90,8 +90,10 @@ struct ClusterProxy: Sendable {
             return try await connected.unary(
                 call.path, request, metadata: Self.metadata(of: call), timeout: call.timeout)
         } catch {
-            counters.proxyFailures.count()
-            if error.code == .unavailable, let client { await link.suspect(client) }
+            if error.code == .unavailable {
+                counters.proxyFailures.count()
+                if let client { await link.suspect(client) }
+            }
             throw error
         }
     }

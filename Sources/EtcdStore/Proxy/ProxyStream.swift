@@ -51,7 +51,7 @@ final class ProxyStream: GRPCStreamHandler {
 
     fileprivate func end(_ status: GRPCStatus) {
         guard !isClosed else { return }
-        if status != .ok { counters.proxyFailures.count() }
+        if status.code == .unavailable { counters.proxyFailures.count() }
         stream.finish(status)
     }
 

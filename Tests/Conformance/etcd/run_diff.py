@@ -3,7 +3,7 @@
 servers and compares what came back, with the volatile parts taken out.
 
   run_diff.py --ref 127.0.0.1:2379 --target 127.0.0.1:12379 [--cases DIR] [--only GLOB]
-              [--level core|full] [-v]
+              [--level core|full] [--skip NAME,...] [-v]
 
 Needs python3 + grpcio + protobuf (PyPI) and protoc for the v3 steps; the v2 and gateway
 steps use the standard library only. etcdctl steps need etcdctl on PATH (or $ETCDCTL).
@@ -442,6 +442,7 @@ def main():
     ap.add_argument("--target", required=True)
     ap.add_argument("--cases", default=os.path.join(HERE, "cases"))
     ap.add_argument("--only", default="*")
+    ap.add_argument("--skip", default="", help="names of cases, with commas")
     ap.add_argument("--level", default="full", choices=["core", "full"])
     ap.set_defaults(heldout="all")
     ap.add_argument("-v", action="store_true")
@@ -453,6 +454,8 @@ def main():
     run = "%06x" % random.getrandbits(24)
     for c in cases:
         if not fnmatch.fnmatch(c["name"], a.only) or (a.level == "core" and c.get("level", "core") != "core"):
+            continue
+        if c["name"] in a.skip.split(","):
             continue
         if a.heldout == "skip" and c.get("heldout") or a.heldout == "only" and not c.get("heldout"):
             continue
