@@ -10,7 +10,7 @@ start_server() {
     server_pid=$!
     server_pids+=("$server_pid")
     for ((tries = 0; tries < 200; tries++)); do
-        line=$(grep -m1 '^regdns ready ' "$work/$name.out" || true)
+        line=$(grep -m1 '^regdns ready ' "$work/$name.out" 2>/dev/null || true)
         [ -z "$line" ] || break
         if ! kill -0 "$server_pid" 2>/dev/null; then break; fi
         sleep 0.05
