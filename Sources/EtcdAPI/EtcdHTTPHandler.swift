@@ -64,7 +64,7 @@ package struct EtcdHTTPHandler: Sendable {
         return counters
     }
 
-    /// Answers one request, without waiting for anything.
+    /// Answers one request.
     ///
     /// - Parameters:
     ///   - request: method, fields and the target as sent (origin or absolute form) in `path`.
@@ -87,7 +87,7 @@ package struct EtcdHTTPHandler: Sendable {
     }
 
     private func counted(_ answer: EtcdAnswer, _ method: String) -> EtcdReply {
-        metrics.count { $0.count(method: method, status: answer.status) }
+        metrics.count(method: method, status: answer.status)
         return answer.reply
     }
 

@@ -229,7 +229,8 @@ final class EventHistory: RegistryObserver {
         }
         return HistoryEvent(
             action: action, key: change.key, index: index,
-            node: .entry(current, views.life(current) ?? note.flatMap(views.granted), createdIndex: note?.keptCreation ?? index),
+            node: .entry(
+                current, views.life(current) ?? note.flatMap(views.granted), createdIndex: note?.keptCreation ?? index),
             previous: action == .create ? nil : previous, isRefresh: note?.isRefresh ?? false)
     }
 

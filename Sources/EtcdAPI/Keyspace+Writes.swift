@@ -71,7 +71,9 @@ extension Keyspace {
 
     /// Writes through another writer, of which the registry is the copy. Others may come between the look and the
     /// batch: then the conditions do not hold, and the write is planned again.
-    func write(_ operation: KeyspaceOperation, through writer: any RegistryWriter) async throws(V2Error) -> KeyspaceEvent {
+    func write(_ operation: KeyspaceOperation, through writer: any RegistryWriter) async throws(V2Error)
+        -> KeyspaceEvent
+    {
         for _ in 0..<Self.attemptsMaxThere {
             let step = try taking { () throws(V2Error) in try plan(operation) }
             let token = history.expect(step.note)
