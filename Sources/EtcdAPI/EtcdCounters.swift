@@ -54,25 +54,40 @@ package struct EtcdCounters: Sendable, Equatable {
     package var treeForgotten = 0
 
     package init() {}
+}
 
-    static let methods = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"]
-
-    mutating func count(method: String, status: Int) {
-        let name = Self.methods.contains(method) ? method : "OTHER"
+extension EtcdCounters.Outcomes {
+    fileprivate mutating func count(status: Int) {
         switch status {
-        case ..<400: requests[name, default: Outcomes()].served += 1
-        case ..<500: requests[name, default: Outcomes()].refused += 1
-        case 501: requests[name, default: Outcomes()].notAvailable += 1
-        default: requests[name, default: Outcomes()].failed += 1
+        case ..<400: served += 1
+        case ..<500: refused += 1
+        case 501: notAvailable += 1
+        default: failed += 1
         }
     }
 }
 
 /// The counters while they are counted; shared by the handler and every listener that mounts it.
 final class EtcdMetrics: Sendable {
+    private static let methods = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "OTHER"]
+
     private let counters = Mutex(EtcdCounters())
+    /// How requests ended, in the order of `methods`: counted for every request, where a dictionary would cost more
+    /// than all other counters.
+    private let outcomes = Mutex(Array(repeating: EtcdCounters.Outcomes(), count: EtcdMetrics.methods.count))
 
     func count(_ change: (inout EtcdCounters) -> Void) { counters.withLock { change(&$0) } }
 
-    var snapshot: EtcdCounters { counters.withLock { $0 } }
+    func count(method: String, status: Int) {
+        let place = Self.methods.firstIndex(of: method) ?? Self.methods.count - 1
+        outcomes.withLock { $0[place].count(status: status) }
+    }
+
+    var snapshot: EtcdCounters {
+        var counters = counters.withLock { $0 }
+        for (method, outcomes) in zip(Self.methods, outcomes.withLock { $0 }) where outcomes != .init() {
+            counters.requests[method] = outcomes
+        }
+        return counters
+    }
 }

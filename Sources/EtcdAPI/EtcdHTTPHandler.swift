@@ -87,7 +87,7 @@ package struct EtcdHTTPHandler: Sendable {
     }
 
     private func counted(_ answer: EtcdAnswer, _ method: String) -> EtcdReply {
-        metrics.count { $0.count(method: method, status: answer.status) }
+        metrics.count(method: method, status: answer.status)
         return answer.reply
     }
 

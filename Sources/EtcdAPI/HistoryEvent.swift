@@ -15,6 +15,8 @@ final class HistoryEvent: Sendable {
     let isRefresh: Bool
     /// Whether it took a directory with all below it.
     let tookDirectory: Bool
+    /// What the history keeps alive for it, about.
+    let bytes: Int
     private let node: Side
     private let previous: Side?
     private let rendered = Mutex<[UInt8]?>(nil)
@@ -28,6 +30,7 @@ final class HistoryEvent: Sendable {
         self.node = node
         self.previous = previous
         self.isRefresh = isRefresh
+        bytes = 256 + Self.bytes(of: node) + Self.bytes(of: previous)
         if case .node(let node) = node, case .removed(wasDirectory: true) = node.kind {
             tookDirectory = true
         } else {
@@ -35,12 +38,9 @@ final class HistoryEvent: Sendable {
         }
     }
 
-    /// What the history keeps alive for it, about.
-    var bytes: Int {
-        [node, previous].reduce(256) { sum, side in
-            guard case .entry(let entry, _, _) = side else { return sum }
-            return sum + entry.key.count + (entry.storedValue?.count ?? 256)
-        }
+    private static func bytes(of side: Side?) -> Int {
+        guard case .entry(let entry, _, _) = side else { return 0 }
+        return entry.key.count + (entry.storedValue?.count ?? 256)
     }
 
     /// The event in JSON with a line end.

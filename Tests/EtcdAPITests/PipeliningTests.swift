@@ -112,6 +112,26 @@ struct PipeliningTests {
         #expect(connection.held.count == 0)
     }
 
+    /// An answer that takes long has no deadline, whatever was on its way when it began.
+    @Test func anAnswerMayTakeLongBehindOthers() throws {
+        let late = ConnectionTests.JobList()
+        let connection = try Connection(submit: { job in
+            if job.request.path == "/2" { return late.add(job) }
+            job.reply(
+                HTTPResponse(status: .ok, headerFields: [.contentLength: "4"]),
+                Array("<\(job.request.path ?? "")>".utf8))
+        })
+        let valve = Valve()
+        try connection.channel.pipeline.syncOperations.addHandler(valve, position: .first)
+        valve.shut()
+        try connection.send(requests(0..<4))
+        try valve.open(connection.channel)
+        connection.loop.advanceTime(by: .hours(1))
+        #expect(connection.isOpen)
+        connection.reply(try #require(late.take().first), "</2>")
+        #expect(paths(try connection.output()) == Array(0..<4))
+    }
+
     /// Many small requests behind one that waits must not be answered in calls within calls.
     @Test func thousandsOfRequestsAtOnce() throws {
         let (connection, valve) = try echoing { "<\($0)>" }

@@ -18,6 +18,8 @@ final class HTTP1Connection: ChannelInboundHandler {
         case idle
         case receiving(HTTPRequestHead)
         case answering(HTTPRequestHead)
+        /// A whole answer is on its way, and it is not the last.
+        case sending
         /// Within an answer that comes piece by piece.
         case streaming(HTTPRequestHead)
         /// The last answer is on its way or out.
@@ -160,7 +162,7 @@ final class HTTP1Connection: ChannelInboundHandler {
         if keepAlive, ahead.bytes + Self.headBytes + body.count <= Self.aheadBytes {
             return sendAhead(response, body: body, version: head.version, context: context)
         }
-        state = keepAlive ? .answering(head) : .finished
+        state = keepAlive ? .sending : .finished
         send(response, body: body, version: head.version, keepAlive: keepAlive, context: context)
     }
 
@@ -191,9 +193,9 @@ final class HTTP1Connection: ChannelInboundHandler {
         case .idle where inputClosed, .receiving where inputClosed: return context.close(promise: nil)
         case .idle: connectionGuard.enter(.idle)
         case .receiving: connectionGuard.enter(.receiving)
-        case .answering where waiting != nil: connectionGuard.enter(.answering)
-        // Sent, or about to be, under a deadline of its own.
-        case .answering, .streaming, .finished: break
+        case .answering: connectionGuard.enter(.answering)
+        // What is sent now has a deadline of its own.
+        case .sending, .streaming, .finished: break
         }
         connectionGuard.isSendingAhead = false
         if let job = waiting, context.channel.isActive {
@@ -379,7 +381,7 @@ final class HTTP1Connection: ChannelInboundHandler {
             } else {
                 refuse(400, "400 Bad Request", context: context)
             }
-        case .answering, .streaming, .finished:
+        case .answering, .sending, .streaming, .finished:
             break
         }
     }
@@ -391,7 +393,7 @@ final class HTTP1Connection: ChannelInboundHandler {
         switch state {
         case .idle, .receiving: if ahead.bytes == 0 { context.close(promise: nil) }
         case .streaming: whenGone?()
-        case .answering, .finished: break
+        case .answering, .sending, .finished: break
         }
     }
 }
