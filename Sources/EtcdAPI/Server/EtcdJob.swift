@@ -17,8 +17,8 @@ struct EtcdJob: Sendable {
         case end
     }
 
-    /// Has the request answered; gives the rest of the work for an answer that has to be waited for, or that comes piece
-    /// by piece, else nil.
+    /// Has the request answered; gives the rest of the work for an answer that has to be waited for, or that comes
+    /// piece by piece, else nil.
     func answer(by handler: EtcdHTTPHandler) -> (@Sendable () async -> Void)? {
         switch handler.begin(request, body: body, arrival: arrival) {
         case .now(let answer): return send(answer)
