@@ -31,8 +31,8 @@ struct ClusterService: Service {
         }
     }
 
-    /// As `waitForContent`, but not longer than a resolver's patience: names of other domains must be answered even when
-    /// the store is away at the start.
+    /// As `waitForContent`, but not longer than a resolver's patience: names of other domains must be answered even
+    /// when the store is away at the start.
     func waitShortlyForContent() async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await waitForContent() }
