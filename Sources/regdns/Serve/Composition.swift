@@ -140,7 +140,8 @@ struct Composition: Sendable {
             addresses: settings.etcd.map { .init(host: $0.host, port: $0.port) })
         do {
             let server = try await EtcdServer.bind(
-                configuration: configuration, handler: handler, routes: handler.routes, logger: logs.logger("etcd"))
+                configuration: configuration, handler: handler, routes: handler.routes, logger: logs.logger("etcd"),
+                eventLoopGroup: Self.etcdLoops)
             listening.set(server.addresses.map { EtcdAddress(host: $0.host, port: $0.port) })
             return EtcdDoor(keyspace: keyspace, handler: handler, server: server)
         } catch {
@@ -149,6 +150,10 @@ struct Composition: Sendable {
             }
         }
     }
+
+    /// The event loops of the etcd port: few, for writers wait for each other at the registry's lock, and two loops that
+    /// write all the time spend an eighth of their time on that. Lives as long as the process.
+    private static let etcdLoops = MultiThreadedEventLoopGroup(numberOfThreads: max(1, System.coreCount / 4))
 
     private func makeHTTP(
         _ registry: Registry, _ cluster: ClusterService?, etcd: EtcdHTTPHandler, _ facts: ServerFacts,
