@@ -151,8 +151,8 @@ struct Composition: Sendable {
         }
     }
 
-    /// The event loops of the etcd port: few, for writers wait for each other at the registry's lock, and two loops that
-    /// write all the time spend an eighth of their time on that. Lives as long as the process.
+    /// The event loops of the etcd port: few, for writers wait for each other at the registry's lock, and two loops
+    /// that write all the time spend an eighth of their time on that. They live as long as the process.
     private static let etcdLoops = MultiThreadedEventLoopGroup(numberOfThreads: max(1, System.coreCount / 4))
 
     private func makeHTTP(
