@@ -260,6 +260,17 @@ struct ClientTests {
             await client.close()
         }
     }
+
+    @Test func aPortWhereNobodyListensIsSaidSo() async throws {
+        // Bound and closed again: the port is free.
+        let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .bind(host: "127.0.0.1", port: 0).get()
+        let port = try #require(channel.localAddress?.port)
+        try await channel.close()
+        await #expect(throws: GRPCStatus(.unavailable, "connection to 127.0.0.1:\(port): connection refused")) {
+            _ = try await GRPCClient.connect(host: "127.0.0.1", port: port)
+        }
+    }
 }
 
 extension EmbeddedChannel {

@@ -179,7 +179,7 @@ struct FollowerCore {
         var request = EtcdWatchCreateRequest()
         request.key = range.requestKey
         request.rangeEnd = range.requestEnd
-        request.startRevision = position + 1
+        request.startRevision = position &+ 1
         request.progressNotify = true
         request.fragment = true
         return [.watch(request, epoch: epoch)]

@@ -1,5 +1,7 @@
+import NIOCore
 import NIOHPACK
 import NIOHTTP2
+import NIOPosix
 
 /// What the end of a call means to its caller.
 enum ClientStatus {
@@ -12,6 +14,17 @@ enum ClientStatus {
             return GRPCStatus(.unknown, "status \(text): \(message)")
         }
         return code == .ok ? .ok : GRPCStatus(code, message)
+    }
+
+    /// Why there is no connection, in the system's words.
+    static func reason(of error: any Error) -> String {
+        guard let error = error as? NIOConnectionError else { return "\(error)" }
+        if error.dnsAError != nil || error.dnsAAAAError != nil { return "no address for the name \(error.host)" }
+        let reasons = error.connectionErrors.map { failure in
+            (failure.error as? IOError).map { $0.errnoCode == ECONNREFUSED ? "connection refused" : "\($0)" }
+                ?? "\(failure.error)"
+        }
+        return reasons.joined(separator: "; ")
     }
 
     /// An answer that is not gRPC's (http-grpc-status-mapping.md of the gRPC project).

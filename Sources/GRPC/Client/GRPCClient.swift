@@ -37,7 +37,7 @@ package final class GRPCClient: Sendable {
                 channel.eventLoop.makeCompletedFuture { try GRPCClient(channel, settings) }
             }
         } catch {
-            throw GRPCStatus(.unavailable, "connection to \(place): \(error)")
+            throw GRPCStatus(.unavailable, "connection to \(place): \(ClientStatus.reason(of: error))")
         }
         guard !Task.isCancelled else {
             await client.close()
