@@ -18,6 +18,7 @@ enum ClientStatus {
 
     /// Why there is no connection, in the system's words.
     static func reason(of error: any Error) -> String {
+        if let status = error as? GRPCStatus { return status.message }
         guard let error = error as? NIOConnectionError else { return "\(error)" }
         if error.dnsAError != nil || error.dnsAAAAError != nil { return "no address for the name \(error.host)" }
         let reasons = error.connectionErrors.map { failure in
