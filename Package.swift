@@ -132,6 +132,8 @@ let package = Package(
             name: "RegdnsTestKit",
             dependencies: [
                 "DNSWire", "RegistryStore", "DNSServer",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -183,9 +185,16 @@ let package = Package(
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
         .testTarget(
+            name: "TLSTests",
+            dependencies: [
+                "RegdnsTestKit", "TLS",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
+        .testTarget(
             name: "RegdnsTests",
             dependencies: [
-                "regdns", "RegdnsTestKit",
+                "regdns", "EtcdStore", "RegdnsTestKit",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ]),

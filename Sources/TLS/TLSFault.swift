@@ -87,7 +87,8 @@ struct TLSFault: Error, CustomStringConvertible {
 
     /// Who a certificate is for, shortened.
     private static func names(of certificate: NIOSSLCertificate) -> String {
-        let facts = certificate.description.split(separator: ";").dropFirst().joined(separator: ", ")
+        // `<NIOSSLCertificate;serial_number=…;common_name=…;alternative_names=…>`
+        let facts = certificate.description.split(separator: ";").dropFirst(2).joined(separator: ", ")
         return String(facts.replacing(">", with: "").prefix(200))
     }
 }

@@ -8,6 +8,7 @@ import NIOCore
 import NIOPosix
 import RegistryStore
 import ServiceLifecycle
+import TLS
 import UnixSignals
 
 /// The server: everything built from the settings, wired together, and run until it is told to stop.
