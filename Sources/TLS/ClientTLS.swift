@@ -2,8 +2,8 @@ package import NIOCore
 import NIOSSL
 import Synchronization
 
-/// The client's side of TLS connections: who is trusted, and who we are. TLS 1.2 or newer; the server's certificate must
-/// be for the host that was asked for.
+/// The client's side of TLS connections: who is trusted, and who we are. TLS 1.2 or newer; the server's certificate
+/// must be for the host that was asked for.
 package final class ClientTLS: Sendable {
     private struct Material {
         let context: NIOSSLContext

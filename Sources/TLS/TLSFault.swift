@@ -38,7 +38,7 @@ struct TLSFault: Error, CustomStringConvertible {
             }
         guard let stack, !stack.isEmpty else { return "\(error)" }
         let names = stack.map { error in
-            // As in `Error: 268435581 error:1000007d:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED at x.cc:1`.
+            // `Error: 268435581 error:1000007d:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED at x.cc:1`.
             let end = error.description.split(separator: ":OPENSSL_internal:").last ?? ""
             return end.split(separator: " at ").first.map(String.init) ?? error.description
         }

@@ -50,16 +50,22 @@ struct ClusterTLSTests {
         let (authority, stranger) = (try await TestAuthority(), try await TestAuthority("Stranger"))
         let identity = try await authority.issue("server", names: "IP:127.0.0.1")
         let folder = try TemporaryFolder()
-        let ports = try await FreePorts.take(2)
+        // The start line, which names real ports, comes when the store was read.
+        let ports = try await FreePorts.take(3)
         let member = EtcdProcess(
             "m", in: URL(filePath: folder.path), clientPort: ports[0], peerPort: ports[1], isSecure: true)
         try await member.start(flags: ["--cert-file", identity.certificate, "--key-file", identity.key])
         let process = try await RegdnsProcess([
-            "serve", "--dns", "127.0.0.1:0", "--http", "127.0.0.1:0", "--etcd", "off", "--forward", "off",
+            "serve", "--dns", "127.0.0.1:0", "--http", "127.0.0.1:\(ports[2])", "--etcd", "off", "--forward", "off",
             "--store", "etcd", "--store-address", member.clientURL, "--store-ca", stranger.certificate,
         ])
         let line = try await process.error(containing: "its certificate is not trusted")
         #expect(line.contains("127.0.0.1:\(ports[0])"), "\(line)")
+        let http = HTTPClient(server: try ServerURL("http://127.0.0.1:\(ports[2])"), token: nil)
+        let readiness = try await http.send(.GET, "/readyz")
+        #expect(readiness.status == 503)
+        let text = String(decoding: readiness.body, as: UTF8.self)
+        #expect(text.contains("its certificate is not trusted"), "\(text)")
         process.signal(SIGTERM)
         #expect(try await process.end().status == 0)
         try await member.kill()

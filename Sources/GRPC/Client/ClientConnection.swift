@@ -48,7 +48,8 @@ final class ClientConnection: ChannelDuplexHandler {
     private var lastRead = NIODeadline.distantPast
     private var pingSent: NIODeadline?
 
-    /// - Parameter began: kept when the server speaks HTTP/2; fails, with a `GRPCStatus`, when the connection ends before.
+    /// - Parameter began: kept when the server speaks HTTP/2; fails, with a `GRPCStatus`, when the connection ends
+    ///   before.
     init(_ configuration: GRPCClientConfiguration, began: EventLoopPromise<Void>) {
         self.configuration = configuration
         self.began = began
@@ -78,10 +79,7 @@ final class ClientConnection: ChannelDuplexHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        // What a server that wants TLS, or a certificate of ours, may do without a word.
-        let wish = configuration.scheme == "https" ? "" : "; does it want TLS?"
-        let reason = hasBegun ? "connection closed by the server" : "closed by the server before it spoke HTTP/2\(wish)"
-        shutDown(GRPCStatus(.unavailable, reason))
+        shutDown(GRPCStatus(.unavailable, hasBegun ? "connection closed by the server" : closedAtOnce))
         context.fireChannelInactive()
     }
 
@@ -92,11 +90,19 @@ final class ClientConnection: ChannelDuplexHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if !hasFailed && error is any NIOHTTP2Error { return }
-        guard hasBegun else {
-            let reason = error is any NIOHTTP2Error ? "the server speaks no HTTP/2" : "\(error)"
-            return fail(GRPCStatus(.unavailable, reason))
-        }
-        fail(GRPCStatus(.unavailable, "connection failed: \(error)"))
+        let reason =
+            switch error {
+            case _ where hasBegun: "connection failed: \(error)"
+            case is any NIOHTTP2Error: "the server speaks no HTTP/2"
+            case let error where ClientStatus.isReset(error): closedAtOnce
+            default: "\(error)"
+            }
+        fail(GRPCStatus(.unavailable, reason))
+    }
+
+    /// What a server that wants TLS does without a word.
+    private var closedAtOnce: String {
+        "closed by the server before it spoke HTTP/2" + (configuration.scheme == "https" ? "" : "; does it want TLS?")
     }
 
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {

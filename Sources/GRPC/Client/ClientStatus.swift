@@ -28,6 +28,9 @@ enum ClientStatus {
         return reasons.joined(separator: "; ")
     }
 
+    /// Whether the other side closed the connection without having read all of what it was sent.
+    static func isReset(_ error: any Error) -> Bool { (error as? IOError)?.errnoCode == ECONNRESET }
+
     /// An answer that is not gRPC's (http-grpc-status-mapping.md of the gRPC project).
     static func of(http: String, contentType: String?) -> GRPCStatus {
         let code: GRPCStatusCode =
