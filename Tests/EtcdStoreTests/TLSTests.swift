@@ -79,6 +79,11 @@ struct TLSTests {
         }
         let root = try await ProxyFixture([cluster.members[0].endpoint]) { $0.use(tls.client) }
         try await useEverything(root, cluster.probe())
+        // Without a token a client of the etcd port is whom this node's certificate says.
+        let caller = try await root.client()
+        let answer: EtcdPutResponse = try await caller.call("KV/Put", put("proxied", "1"))
+        #expect(root.fixture.entry("proxied")?.modRevision == answer.header.revision)
+        await caller.close()
         await root.stop()
 
         let identity = try await tls.authority.issue("reader", names: "DNS:reader")
