@@ -65,7 +65,8 @@ final class ClusterWriter: Sendable {
         }
     }
 
-    private func tryApply(_ intents: [Intent]) async throws(RegistryError) -> Receipt {
+    private func tryApply(_ wishes: [Intent]) async throws(RegistryError) -> Receipt {
+        let intents = wishes.flatMap { $0.placed(by: registry.layout) }
         guard hasContent() else {
             throw .unavailable(reason: "the etcd cluster has not been read yet", retryAfterSeconds: 1)
         }
@@ -341,6 +342,22 @@ extension Intent {
             return (namespace, key)
         case .deleteRange(let namespace, let lower, _): return (namespace, lower)
         }
+    }
+}
+
+extension Intent {
+    /// The same wish for a cluster that SkyDNS and CoreDNS read as well: they know no status, so that what the DNS does
+    /// not answer must not lie where they look. The store takes the key that the id had before away.
+    fileprivate func placed(by layout: KeyLayout) -> [Intent] {
+        guard case .put(let namespace, let key, .registration(let registration), let lease, let preconditions) = self,
+            !registration.isAnswered, let instance = registration.instance,
+            key == layout.primaryKey(service: instance.service, id: instance.id)
+        else { return [self] }
+        let put = Intent.put(
+            namespace: namespace, key: layout.hiddenKey(service: instance.service, id: instance.id),
+            value: .registration(registration), lease: lease)
+        return preconditions.isEmpty
+            ? [put] : [.delete(namespace: namespace, key: key, preconditions: preconditions), put]
     }
 }
 
