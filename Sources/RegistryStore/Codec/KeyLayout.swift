@@ -14,7 +14,7 @@ package struct KeyLayout: Sendable {
     /// `/<prefix>/<domain reversed>/`
     private let domainBytes: [UInt8]
     /// `/<prefix>/.hidden/<domain reversed>/`: no name of the DNS is asked for with this label, since SkyDNS and CoreDNS
-    /// write a dot within a label as `\\.`.
+    /// write a dot within a label as `\.`.
     private let hiddenBytes: [UInt8]
 
     package init(prefix: String, domain: OwnerName) {
