@@ -362,13 +362,12 @@ extension Intent {
 
 extension Intent {
     /// The same wish for a cluster that SkyDNS and CoreDNS read as well: they know no status, so that what the DNS does
-    /// not answer, or answers at another name, must not lie where they look. The store takes the key that the id had
-    /// before away.
+    /// not answer must not lie where they look. The store takes the key that the id had before away.
     fileprivate func placed(by layout: KeyLayout) -> [Intent] {
         guard case .put(let namespace, let key, .registration(let registration), let lease, let preconditions) = self,
             let instance = registration.instance,
             key == layout.primaryKey(service: instance.service, id: instance.id),
-            !registration.isAnswered || !layout.isPrimaryKeyNamed(service: instance.service, id: instance.id)
+            !registration.isAnswered
         else { return [self] }
         let put = Intent.put(
             namespace: namespace, key: layout.hiddenKey(service: instance.service, id: instance.id),
