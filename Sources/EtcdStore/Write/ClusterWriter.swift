@@ -214,8 +214,8 @@ final class ClusterWriter: Sendable {
         return granted
     }
 
-    /// Grants a lease for a registration. The lower half of its number is its length: CoreDNS before 1.12.4 and SkyDNS take
-    /// those bits for the TTL of their answers, which by etcd's own numbers would be years.
+    /// Grants a lease for a registration. The lower half of its number is its length: CoreDNS before 1.12.4 and SkyDNS
+    /// take those bits for the TTL of their answers, which by etcd's own numbers would be years.
     private func grant(seconds: Int64) async throws(RegistryError) -> Granted {
         for _ in 0..<Self.grantAttemptsMax {
             let id = Int64.random(in: 1...Int64(Int32.max)) << 32 | min(seconds, Int64(Int32.max))

@@ -13,8 +13,8 @@ package struct KeyLayout: Sendable {
     package let prefixBytes: [UInt8]
     /// `/<prefix>/<domain reversed>/`
     private let domainBytes: [UInt8]
-    /// `/<prefix>/.hidden/<domain reversed>/`: no name of the DNS is asked for with this label, since SkyDNS and CoreDNS
-    /// write a dot within a label as `\.`.
+    /// `/<prefix>/.hidden/<domain reversed>/`: no question leads there, since SkyDNS and CoreDNS write a dot within a
+    /// label as `\.`.
     private let hiddenBytes: [UInt8]
 
     package init(prefix: String, domain: OwnerName) {
@@ -170,8 +170,8 @@ package struct KeyLayout: Sendable {
         return !rest.isEmpty && !rest.elementsEqual("config".utf8)
     }
 
-    /// Whether the HTTP dialects show a service under this key: below the domain or its hidden part, not below `dns/` of
-    /// the domain, not `config`, not `arpa`.
+    /// Whether the HTTP dialects show a service under this key: below the domain or its hidden part, not below `dns/`
+    /// of the domain, not `config`, not `arpa`.
     package func isServiceKey(_ key: [UInt8]) -> Bool { servicePath(ofKey: key) != nil }
 
     /// What follows the domain in the key of a service.
