@@ -17,9 +17,10 @@ final class ProxyFixture: Sendable {
     private let task: Task<Void, any Error>
 
     init(
-        _ endpoints: [EtcdStoreConfiguration.Endpoint], credentials: EtcdStoreConfiguration.Credentials? = nil
+        _ endpoints: [EtcdStoreConfiguration.Endpoint], credentials: EtcdStoreConfiguration.Credentials? = nil,
+        adjust: (inout EtcdStoreConfiguration) -> Void = { _ in }
     ) async throws {
-        fixture = try StoreFixture(endpoints, credentials: credentials)
+        fixture = try StoreFixture(endpoints, credentials: credentials, adjust: adjust)
         let keyspace = Keyspace(registry: fixture.registry, writer: fixture.store, numbers: .clusters)
         handler = EtcdHTTPHandler(keyspace: keyspace, proxy: fixture.store.proxyRoutes)
         let server = try await EtcdServer.bind(
@@ -40,6 +41,8 @@ final class ProxyFixture: Sendable {
     /// A gRPC client of the port.
     func client(_ change: (inout GRPCClientConfiguration) -> Void = { _ in }) async throws -> GRPCClient {
         var configuration = GRPCClientConfiguration()
+        // A loaded machine is no error here.
+        configuration.connectTimeout = .seconds(20)
         change(&configuration)
         return try await GRPCClient.connect(
             host: "127.0.0.1", port: server.addresses[0].port, configuration: configuration)

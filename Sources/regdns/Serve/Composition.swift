@@ -8,6 +8,7 @@ import NIOCore
 import NIOPosix
 import RegistryStore
 import ServiceLifecycle
+import TLS
 import UnixSignals
 
 /// The server: everything built from the settings, wired together, and run until it is told to stop.
@@ -51,7 +52,10 @@ struct Composition: Sendable {
         var services: [any Service] = [
             ExpiryLoop(registry: registry, directories: etcd.keyspace),
             Observation(registry: registry, rate: rate, queries: queries, logger: logs.logger("store")),
-            Reloading(logger: log) { zones?.reload(all: true) },
+            Reloading(logger: log) {
+                zones?.reload(all: true)
+                cluster?.reloadCertificates()
+            },
         ]
         if let zones { services.append(zones) }
         if let cluster { services.append(cluster) }
@@ -89,11 +93,13 @@ struct Composition: Sendable {
 
     private func makeCluster(_ registry: Registry, _ view: DNSView) -> ClusterService? {
         guard case .etcd(let cluster) = settings.store else { return nil }
-        let configuration = EtcdStoreConfiguration(
+        var configuration = EtcdStoreConfiguration(
             endpoints: cluster.endpoints, prefix: registry.layout.prefixBytes, credentials: cluster.credentials)
+        if let tls = cluster.tls?.client { configuration.secure = { try tls.secure($0, host: $1) } }
+        let logger = logs.logger("store")
         return ClusterService(
-            store: EtcdStore(configuration, registry: registry, clock: clock, logger: logs.logger("store")),
-            view: view)
+            store: EtcdStore(configuration, registry: registry, clock: clock, logger: logger), tls: cluster.tls,
+            view: view, logger: logger)
     }
 
     private func makeDNS(_ registry: Registry, _ forwarding: Forwarding) -> DNSServerService {
