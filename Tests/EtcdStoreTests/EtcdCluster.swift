@@ -47,7 +47,9 @@ final class EtcdCluster: Sendable {
     /// Of the members' listeners for clients, and of who asks them here.
     private let tls: MemberTLS?
 
-    init(_ count: Int, release: EtcdRelease = .old, flags: [String] = [], tls: MemberTLS? = nil) async throws {
+    init(
+        _ count: Int, release: EtcdRelease = .old, flags: [String] = [], tls: MemberTLS? = nil
+    ) async throws {
         self.release = release
         directory = FileManager.default.temporaryDirectory.appending(path: "regdns-etcd-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)

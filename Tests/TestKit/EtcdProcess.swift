@@ -25,7 +25,7 @@ package final class EtcdProcess: @unchecked Sendable {
     package var peerURL: String { "http://127.0.0.1:\(peerPort)" }
 
     /// - Parameters:
-    ///   - program: Debian's, or another release.
+    ///   - program: the path of an etcd.
     ///   - cluster: what `--initial-cluster` says; nil for this member alone.
     package func start(
         _ program: String = "/usr/bin/etcd", cluster: String? = nil, flags: [String] = []
