@@ -86,6 +86,24 @@ struct DirectoryMemory: Sendable {
         if let end { earliestEnd = min(earliestEnd, end.monotonic) }
     }
 
+    /// Notes that nobody holds a directory any more: it lives on with those below it.
+    mutating func release(_ path: [UInt8]) {
+        ends[path] = nil
+        root.update(path.split(separator: UInt8(ascii: "/"))[...]) { directory in
+            directory.isExplicit = false
+            directory.end = nil
+        }
+        if root.directory(at: path[...])?.children.isEmpty == true { forget(path[...]) }
+    }
+
+    /// Forgets everything.
+    mutating func reset() {
+        root = RememberedDirectory(createdIndex: 0)
+        ends = [:]
+        earliestEnd = .max
+        counts.directories = 0
+    }
+
     /// The directory whose end came first, of those whose end is not after `now` (monotonic milliseconds).
     mutating func firstEnded(now: Int64) -> [UInt8]? {
         guard earliestEnd <= now else { return nil }

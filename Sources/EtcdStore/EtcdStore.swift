@@ -17,7 +17,7 @@ package final class EtcdStore: Sendable {
     private let follower: Follower
     private let writer: ClusterWriter
     private let link: ProxyLink
-    private let range: KeyRange
+    private let keys: ClusterKeys
 
     /// - Parameter registry: made with `isMirror`; only this store changes it.
     package init(
@@ -40,12 +40,12 @@ package final class EtcdStore: Sendable {
             let facts = follower.currentFacts
             return facts.staleSince == nil ? facts.endpoint : nil
         }
-        range = KeyRange(prefix: configuration.prefix)
+        keys = ClusterKeys(configuration)
     }
 
     /// etcd's v3 services as the cluster answers them, for an etcd port. They are served while `run` is under way.
     package var proxyRoutes: GRPCRoutes {
-        ClusterProxy(link: link, write: ProxiedWrite(range: range, registry: registry), counters: counters) {
+        ClusterProxy(link: link, write: ProxiedWrite(keys: keys, registry: registry), counters: counters) {
             await self.show($0)
         }.routes
     }

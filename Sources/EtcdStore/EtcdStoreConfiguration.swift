@@ -1,4 +1,5 @@
 package import GRPC
+package import RegistryStore
 
 /// Where the cluster is, which of its keys are followed, and as whom.
 package struct EtcdStoreConfiguration: Sendable {
@@ -19,6 +20,8 @@ package struct EtcdStoreConfiguration: Sendable {
     package var endpoints: [Endpoint]
     /// The keys that are followed and written begin so, as `/skydns/`; empty for all keys there are.
     package var prefix: [UInt8]
+    /// Where keys of other namespaces lie among those that are followed; none lies within another.
+    package var places: [MirrorPlace] = []
     /// Nil when the cluster does not ask who calls.
     package var credentials: Credentials?
     package var timings = FollowerTimings()

@@ -15,12 +15,22 @@ final class ProxyFixture: Sendable {
     let handler: EtcdHTTPHandler
     let server: EtcdServer
     private let task: Task<Void, any Error>
+    /// Ends directories as the server does.
+    private let directories: Task<Void, Never>
 
     init(
         _ endpoints: [EtcdStoreConfiguration.Endpoint], credentials: EtcdStoreConfiguration.Credentials? = nil
     ) async throws {
-        fixture = try StoreFixture(endpoints, credentials: credentials)
-        let keyspace = Keyspace(registry: fixture.registry, writer: fixture.store, numbers: .clusters)
+        fixture = try StoreFixture(endpoints, credentials: credentials) {
+            $0.places = Keyspace.places(below: $0.prefix)
+        }
+        let store = fixture.store
+        let keyspace = Keyspace(registry: fixture.registry, writer: store, numbers: .clusters)
+        directories = Task {
+            while (try? await Task.sleep(for: .milliseconds(20))) != nil {
+                _ = await keyspace.expireDirectories(through: store)
+            }
+        }
         handler = EtcdHTTPHandler(keyspace: keyspace, proxy: fixture.store.proxyRoutes)
         let server = try await EtcdServer.bind(
             configuration: EtcdServerConfiguration(addresses: [.init(host: "127.0.0.1", port: 0)]), handler: handler,
@@ -29,9 +39,14 @@ final class ProxyFixture: Sendable {
         task = Task { try await server.run() }
     }
 
-    deinit { task.cancel() }
+    deinit {
+        task.cancel()
+        directories.cancel()
+    }
 
     func stop() async {
+        directories.cancel()
+        await directories.value
         task.cancel()
         _ = await task.result
         await fixture.stop()

@@ -44,7 +44,7 @@ actor Follower {
         endpoints = configuration.endpoints.shuffled()
         let range = KeyRange(prefix: configuration.prefix)
         core = FollowerCore(endpoints: endpoints.count, range: range, timings: configuration.timings)
-        table = ClusterTable(registry: registry, range: range)
+        table = ClusterTable(registry: registry, keys: ClusterKeys(configuration))
         staleAnswerSeconds = configuration.staleAnswerSeconds
         self.connection = connection
         self.applied = applied

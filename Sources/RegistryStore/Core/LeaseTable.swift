@@ -105,6 +105,8 @@ struct LeaseTable {
     func id(_ slot: UInt32) -> LeaseID { LeaseID(ids[Int(slot)]) }
     func owner(_ slot: UInt32) -> LeaseOwner { owners[Int(slot)] }
     func length(_ slot: UInt32) -> Int64 { lengths[Int(slot)] }
+    /// Unix milliseconds of the last start.
+    func renewedAt(_ slot: UInt32) -> Int64 { renewals[Int(slot)] }
     func isSuspended(_ slot: UInt32) -> Bool { isHome(slot) && deadlines.deadline(slot) == .max }
     /// Whether this node counts the lease.
     func isHome(_ slot: UInt32) -> Bool { home(slot) == 0 }

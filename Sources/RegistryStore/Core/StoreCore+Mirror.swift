@@ -4,21 +4,23 @@ extension StoreCore {
     /// - Parameter restarts: the content was listed anew and what happened before is not known: histories begin here,
     ///   and the revision may go back.
     mutating func mirror(
-        _ changes: [MirrorChange], revision wanted: Int64, restarts: Bool, in namespace: Namespace, now: Moment
+        _ spaces: [MirroredSpace], revision wanted: Int64, restarts: Bool, now: Moment
     ) -> (outcome: Outcome, newLeases: [LeaseID], refused: Int) {
         // Two batches never share a revision, also when one repairs what an earlier one should have brought.
         var batch = beginBatch(revision: restarts ? wanted : max(wanted, revision + 1))
         var mirror = MirrorBatch()
-        let index = space(namespace)
-        for change in changes {
-            switch change {
-            case .put(let value): put(value, in: index, &mirror, &batch, now: now)
-            case .delete(let key):
-                if let entry = index.byKey.find(key) { take(entry, &mirror, &batch, now: now) }
+        for space in spaces {
+            let index = self.space(space.namespace)
+            for change in space.changes {
+                switch change {
+                case .put(let value): put(value, in: index, &mirror, &batch, now: now)
+                case .delete(let key):
+                    if let entry = index.byKey.find(key) { take(entry, &mirror, &batch, now: now) }
+                }
             }
         }
         for slot in mirror.touched where leases.owner(slot).isEmpty { batch.ended.append(slot) }
-        dropEmpty(namespace)
+        for space in spaces { dropEmpty(space.namespace) }
         var outcome = commit(batch, now: now)
         if restarts || outcome.batch == nil {
             if restarts || wanted > revision { setRevision(wanted) }
@@ -129,9 +131,24 @@ extension StoreCore {
         if let previous { take(previous, &mirror, &batch, now: now) }
     }
 
+    /// How far from the end of its lease, as it is known here, a key may go that the lease took: ends are known to the
+    /// second, and a cluster looks for those that are over twice a second, and later when it has much to do.
+    private static let expiryWindow: ClosedRange<Int64> = -500...3_000
+
+    /// Whether a key goes at the time at which its lease was to end. The external store does not say why a key went.
+    /// Somebody who deletes it in those seconds is not told apart; who has renewed the lease elsewhere is.
+    private func isDue(_ entry: Entry, now: Moment) -> Bool {
+        guard entry.lease != nil, leases.isMirrored(entry.deadlineSlot) else { return false }
+        let length = leases.length(entry.deadlineSlot)
+        return length >= 0
+            && Self.expiryWindow.contains(now.unix &- leases.renewedAt(entry.deadlineSlot) &- length)
+    }
+
     /// Removes an entry that the external store does not have any more.
     private mutating func take(_ entry: Entry, _ mirror: inout MirrorBatch, _ batch: inout Batch, now: Moment) {
-        let version = clock.next(.delete, over: entry.version.hlc, unix: now.unix)
+        let version =
+            isDue(entry, now: now)
+            ? clock.expiry(of: entry.version) : clock.next(.delete, over: entry.version.hlc, unix: now.unix)
         if entry.lease != nil { mirror.touched.insert(entry.deadlineSlot) }
         remove(entry, version: version, in: space(entry.namespace), &batch)
     }
@@ -182,7 +199,7 @@ extension StoreCore {
         case .deleteRange(let namespace, let lower, let upper):
             let entries = range(namespace, lower: lower, upper: upper, limit: .max).entries
             try perform(intent, at: place, &batch, now: now)
-            return [.deleteRange(lower: lower, upper: upper, entries)]
+            return [.deleteRange(namespace, lower: lower, upper: upper, entries)]
         case .delete(let namespace, let key, let preconditions):
             let entry = namespaces[namespace]?.byKey.find(key)
             try perform(intent, at: place, &batch, now: now)

@@ -49,7 +49,7 @@ struct Composition: Sendable {
             etcd: etcd, zones: zones, rate: rate, cluster: cluster)
 
         var services: [any Service] = [
-            ExpiryLoop(registry: registry, directories: etcd.keyspace),
+            ExpiryLoop(registry: registry, directories: etcd.keyspace, writer: cluster?.store),
             Observation(registry: registry, rate: rate, queries: queries, logger: logs.logger("store")),
             Reloading(logger: log) { zones?.reload(all: true) },
         ]
@@ -89,8 +89,9 @@ struct Composition: Sendable {
 
     private func makeCluster(_ registry: Registry, _ view: DNSView) -> ClusterService? {
         guard case .etcd(let cluster) = settings.store else { return nil }
-        let configuration = EtcdStoreConfiguration(
+        var configuration = EtcdStoreConfiguration(
             endpoints: cluster.endpoints, prefix: registry.layout.prefixBytes, credentials: cluster.credentials)
+        configuration.places = Keyspace.places(below: configuration.prefix)
         return ClusterService(
             store: EtcdStore(configuration, registry: registry, clock: clock, logger: logs.logger("store")),
             view: view)
