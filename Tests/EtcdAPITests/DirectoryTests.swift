@@ -48,7 +48,9 @@ struct DirectoryTests {
         #expect(door.registry.range(namespace: .default, lower: [], upper: nil).entries.isEmpty)
         #expect(door.registry.counts().instances == 0)
         #expect(door.registry.skippedValues().isEmpty)
-        #expect(door.registry.entry(namespace: DirectoryMarker.namespace, key: Array("dir/skydns/local/skydns/web".utf8)) != nil)
+        #expect(
+            door.registry.entry(namespace: DirectoryMarker.namespace, key: Array("dir/skydns/local/skydns/web".utf8))
+                != nil)
     }
 
     @Test func itsTTLTakesAllBelowUnderOneIndex() async throws {

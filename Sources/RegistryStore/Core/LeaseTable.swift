@@ -105,8 +105,6 @@ struct LeaseTable {
     func id(_ slot: UInt32) -> LeaseID { LeaseID(ids[Int(slot)]) }
     func owner(_ slot: UInt32) -> LeaseOwner { owners[Int(slot)] }
     func length(_ slot: UInt32) -> Int64 { lengths[Int(slot)] }
-    /// Unix milliseconds of the last start.
-    func renewedAt(_ slot: UInt32) -> Int64 { renewals[Int(slot)] }
     func isSuspended(_ slot: UInt32) -> Bool { isHome(slot) && deadlines.deadline(slot) == .max }
     /// Whether this node counts the lease.
     func isHome(_ slot: UInt32) -> Bool { home(slot) == 0 }
@@ -243,6 +241,18 @@ struct LeaseTable {
         renewals[Int(slot)] = now.unix &- (length &- remaining)
         deadlines.set(slot, deadline)
         wheel.schedule(slot, deadline: deadline, now: now.monotonic)
+    }
+
+    /// How many milliseconds after the end of a mirrored lease, as it is known here, it is now; nil when it is not known.
+    func millisecondsOverdue(_ slot: UInt32, now: Moment) -> Int64? {
+        guard isMirrored(slot), hasLength(slot) else { return nil }
+        return now.unix &- renewals[Int(slot)] &- lengths[Int(slot)]
+    }
+
+    /// Notes that a mirrored lease ended when it was to: who looks at its entries again reads when that was.
+    mutating func endMirrored(_ slot: UInt32, overdue: Int64, now: Moment) {
+        deadlines.set(slot, max(0, now.monotonic &- overdue))
+        wheel.cancel(slot)
     }
 
     /// Marks a lease as counted elsewhere, how far is not known.

@@ -8,7 +8,7 @@ extension StoreCore {
     ) -> (outcome: Outcome, newLeases: [LeaseID], refused: Int) {
         // Two batches never share a revision, also when one repairs what an earlier one should have brought.
         var batch = beginBatch(revision: restarts ? wanted : max(wanted, revision + 1))
-        var mirror = MirrorBatch()
+        var mirror = MirrorBatch(ended: endedLeases(by: spaces, now: now))
         for space in spaces {
             let index = self.space(space.namespace)
             for change in space.changes {
@@ -39,6 +39,8 @@ extension StoreCore {
         var refused = 0
         /// Leases that a key has left.
         var touched: Set<UInt32> = []
+        /// Leases that took their keys, with the milliseconds since they were to.
+        let ended: [UInt32: Int64]
     }
 
     private mutating func put(
@@ -135,20 +137,37 @@ extension StoreCore {
     /// second, and a cluster looks for those that are over twice a second, and later when it has much to do.
     private static let expiryWindow: ClosedRange<Int64> = -500...3_000
 
-    /// Whether a key goes at the time at which its lease was to end. The external store does not say why a key went.
-    /// Somebody who deletes it in those seconds is not told apart; who has renewed the lease elsewhere is.
-    private func isDue(_ entry: Entry, now: Moment) -> Bool {
-        guard entry.lease != nil, leases.isMirrored(entry.deadlineSlot) else { return false }
-        let length = leases.length(entry.deadlineSlot)
-        return length >= 0
-            && Self.expiryWindow.contains(now.unix &- leases.renewedAt(entry.deadlineSlot) &- length)
+    /// The leases that ended with a batch, with the milliseconds since they were to.
+    ///
+    /// The external store does not say why a key went. A lease that is over takes all its keys at once, and at the time
+    /// that is known of it: what goes so is taken for expired. Somebody who deletes the keys in those seconds is not told
+    /// apart; what had its lease renewed elsewhere, and was not heard of since, passes for deleted.
+    private func endedLeases(by spaces: [MirroredSpace], now: Moment) -> [UInt32: Int64] {
+        var overdue: [UInt32: Int64] = [:]
+        var gone: [UInt32: Int] = [:]
+        for space in spaces {
+            guard let index = namespaces[space.namespace] else { continue }
+            for change in space.changes {
+                guard case .delete(let key) = change, let entry = index.byKey.find(key), entry.lease != nil,
+                    let late = leases.millisecondsOverdue(entry.deadlineSlot, now: now),
+                    Self.expiryWindow.contains(late)
+                else { continue }
+                overdue[entry.deadlineSlot] = late
+                gone[entry.deadlineSlot, default: 0] += 1
+            }
+        }
+        return overdue.filter { slot, _ in gone[slot] == leases.owner(slot).entries.count }
     }
 
     /// Removes an entry that the external store does not have any more.
     private mutating func take(_ entry: Entry, _ mirror: inout MirrorBatch, _ batch: inout Batch, now: Moment) {
-        let version =
-            isDue(entry, now: now)
-            ? clock.expiry(of: entry.version) : clock.next(.delete, over: entry.version.hlc, unix: now.unix)
+        let version: Version
+        if entry.lease != nil, let overdue = mirror.ended[entry.deadlineSlot] {
+            version = clock.expiry(of: entry.version)
+            leases.endMirrored(entry.deadlineSlot, overdue: overdue, now: now)
+        } else {
+            version = clock.next(.delete, over: entry.version.hlc, unix: now.unix)
+        }
         if entry.lease != nil { mirror.touched.insert(entry.deadlineSlot) }
         remove(entry, version: version, in: space(entry.namespace), &batch)
     }
