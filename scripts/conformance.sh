@@ -118,6 +118,9 @@ play_proxy() {
         --store etcd --store-address "http://$store" || { failed=$((failed + 1)) && return; }
     suite 'etcd port in front of etcd' 600 "$python" "$cases/etcd/run_diff.py" --ref "$etcd_client" \
         --target "$server_etcd" --cases "$cases/etcd/cases" --level full
+    # What is refused without a cluster.
+    suite 'etcd port in front of etcd: calls of a cluster' 600 "$python" "$cases/etcd/run_diff.py" \
+        --ref "$etcd_client" --target "$server_etcd" --cases "$cases/etcd/cluster" --level full
     check 'the server stops' stop_server
     stop_etcd
     etcd_pid=$store_pid

@@ -44,7 +44,7 @@ package struct EtcdHTTPHandler: Sendable {
             self.v3 = v3
             routes = v3.routes
         }
-        gateway = V3Gateway(routes, isProxy: proxy != nil)
+        gateway = V3Gateway(routes)
         self.isServing = isServing
     }
 
@@ -73,7 +73,7 @@ package struct EtcdHTTPHandler: Sendable {
     package func reply(to request: HTTPRequest, body: [UInt8], arrival: EtcdAddress?) async -> EtcdReply {
         switch begin(request, body: body, arrival: arrival) {
         case .now(let reply): reply
-        case .later(let wait): await wait()
+        case .later(let wait), .whileThere(let wait): await wait()
         }
     }
 
@@ -83,6 +83,7 @@ package struct EtcdHTTPHandler: Sendable {
         switch answer(to: request, method: method, body: body, arrival: arrival) {
         case .now(let answer): return .now(counted(answer, method))
         case .later(let wait): return .later { counted(await wait(), method) }
+        case .whileThere(let wait): return .whileThere { counted(await wait(), method) }
         }
     }
 
@@ -141,6 +142,8 @@ package struct EtcdHTTPHandler: Sendable {
 enum Answering<Answer: Sendable>: Sendable {
     case now(Answer)
     case later(@Sendable () async -> Answer)
+    /// One that may be waited for as long as the client does, and not longer: then the task is cancelled.
+    case whileThere(@Sendable () async -> Answer)
 }
 
 typealias EtcdAnswering = Answering<EtcdAnswer>
