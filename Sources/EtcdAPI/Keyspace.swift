@@ -25,6 +25,7 @@ package final class Keyspace: Sendable {
     let history: EventHistory
     let clock: RegistryClock
     let statistics = OperationCounts()
+    let longAnswers = LongAnswers()
     /// Held by v2 writers from their first look at the tree until their batch is applied.
     private let writers = Mutex<Void>(())
     /// Where writers wait that make keys in order in a cluster.

@@ -23,11 +23,7 @@ struct EntryNames {
             // name.
             if entry.storedValue == nil { return names }
         }
-        if let labels = layout.ownerLabels(ofKey: entry.key), let name = TreeName.make(labels: labels),
-            !names.contains(name)
-        {
-            names.append(name)
-        }
+        if let name = layout.ownerName(ofKey: entry.key), !names.contains(name) { names.append(name) }
         return names
     }
 

@@ -26,10 +26,13 @@ struct KeysRequest {
             let action = action(parameters)
             let withNodes = !(parameters.noValueOnSuccess && action.writesValue)
             guard let operation = operation(action, parameters) else {
-                return .now(
+                let read: @Sendable () -> EtcdAnswer = {
                     answer(action, withNodes) { () throws(V2Error) in
                         try keyspace.read(key, recursive: parameters.recursive)
-                    })
+                    }
+                }
+                guard keyspace.holdsMany(below: key) else { return .now(read()) }
+                return .later { await keyspace.longAnswers.make(read) }
             }
             if let writer = keyspace.writer {
                 return .later { await answer(action, withNodes, operation, through: writer) }

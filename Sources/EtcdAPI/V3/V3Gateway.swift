@@ -151,15 +151,15 @@ struct V3Gateway: Sendable {
     private func run(_ route: Route, _ request: ByteBuffer, _ call: GRPCCall) throws(GRPCStatus) -> EtcdAnswering {
         switch route.method {
         case .immediate(let answer):
-            return .now(EtcdAnswer(status: 200, contentType: .json, body: try route.write(try answer(request, call))))
+            return .now(try Self.answered(route, try answer(request, call)))
+        case .immediateOrLater(let answer):
+            switch try answer(request, call) {
+            case .now(let bytes): return .now(try Self.answered(route, bytes))
+            case .later(let answer): return .later { await Self.answer(route, answer) }
+            }
         case .unary(let answer):
             let answered: @Sendable () async -> EtcdAnswer = {
-                do throws(GRPCStatus) {
-                    let body = try route.write(try await answer(request, call))
-                    return EtcdAnswer(status: 200, contentType: .json, body: body)
-                } catch {
-                    return Self.failed(error)
-                }
+                await Self.answer(route) { () throws(GRPCStatus) in try await answer(request, call) }
             }
             return route.waits ? .whileThere(answered) : .later(answered)
         case .streaming(let make):
@@ -168,6 +168,20 @@ struct V3Gateway: Sendable {
                 try make(stream, call)
             }
             return .now(answer)
+        }
+    }
+
+    private static func answered(_ route: Route, _ bytes: ByteBuffer) throws(GRPCStatus) -> EtcdAnswer {
+        EtcdAnswer(status: 200, contentType: .json, body: try route.write(bytes))
+    }
+
+    private static func answer(
+        _ route: Route, _ answer: () async throws(GRPCStatus) -> ByteBuffer
+    ) async -> EtcdAnswer {
+        do throws(GRPCStatus) {
+            return try answered(route, try await answer())
+        } catch {
+            return failed(error)
         }
     }
 

@@ -108,19 +108,41 @@ package struct KeyLayout: Sendable {
 
     // MARK: Keys to names
 
-    /// The labels of a key's owner name, leaf first, as the bytes in the key: not folded and not decoded. Nil when the
-    /// key is not below the prefix or when DNS has no such name (an empty part, one over 63 octets, over 255 in all).
-    package func ownerLabels(ofKey key: [UInt8]) -> [[UInt8]]? {
-        guard key.starts(with: prefixBytes), key.count > prefixBytes.count else { return nil }
-        var octets = 1
-        var labels: [[UInt8]] = []
-        let path = key[prefixBytes.count...]
-        for part in path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
-            octets += part.count + 1
-            guard (1...63).contains(part.count), octets <= 255 else { return nil }
-            labels.append(Array(part))
+    /// A key's owner name in wire form, its labels as the bytes in the key: not folded and not decoded. Nil when
+    /// `hasOwnerName` is false.
+    package func ownerName(ofKey key: [UInt8]) -> [UInt8]? {
+        guard hasOwnerName(key) else { return nil }
+        var name: [UInt8] = []
+        name.reserveCapacity(key.count - prefixBytes.count + 2)
+        var end = key.count
+        // The path has the root's side first, a name the leaf's.
+        for position in stride(from: key.count - 1, through: prefixBytes.count - 1, by: -1)
+        where key[position] == UInt8(ascii: "/") {
+            name.append(UInt8(truncatingIfNeeded: end - position - 1))
+            name.append(contentsOf: key[(position + 1)..<end])
+            end = position
         }
-        return labels.reversed()
+        name.append(0)
+        return name
+    }
+
+    /// Whether the DNS has a name for a key: it is below the prefix, and no part of its path is empty or longer than
+    /// 63 octets, nor the name longer than 255.
+    package func hasOwnerName(_ key: [UInt8]) -> Bool {
+        // Each part has a slash before it where the name has a length, and the root is one octet more.
+        guard key.starts(with: prefixBytes), key.count > prefixBytes.count, key.count - prefixBytes.count + 2 <= 255
+        else { return false }
+        var label = 0
+        for byte in key[prefixBytes.count...] {
+            if byte == UInt8(ascii: "/") {
+                guard label > 0 else { return false }
+                label = 0
+            } else {
+                guard label < 63 else { return false }
+                label += 1
+            }
+        }
+        return label > 0
     }
 
     /// Whether SkyDNS would take a value under this key for a service: all below the prefix but `config`.
