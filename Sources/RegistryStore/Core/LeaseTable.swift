@@ -243,7 +243,7 @@ struct LeaseTable {
         wheel.schedule(slot, deadline: deadline, now: now.monotonic)
     }
 
-    /// How many milliseconds after the end of a mirrored lease, as it is known here, it is now; nil when it is not known.
+    /// Milliseconds since the end of a mirrored lease, as it is known here; nil when it is not.
     func millisecondsOverdue(_ slot: UInt32, now: Moment) -> Int64? {
         guard isMirrored(slot), hasLength(slot) else { return nil }
         return now.unix &- renewals[Int(slot)] &- lengths[Int(slot)]

@@ -140,8 +140,8 @@ extension StoreCore {
     /// The leases that ended with a batch, with the milliseconds since they were to.
     ///
     /// The external store does not say why a key went. A lease that is over takes all its keys at once, and at the time
-    /// that is known of it: what goes so is taken for expired. Somebody who deletes the keys in those seconds is not told
-    /// apart; what had its lease renewed elsewhere, and was not heard of since, passes for deleted.
+    /// that is known of it: what goes so is taken for expired. Somebody who deletes the keys in those seconds is not
+    /// told apart; what had its lease renewed elsewhere, and was not heard of since, passes for deleted.
     private func endedLeases(by spaces: [MirroredSpace], now: Moment) -> [UInt32: Int64] {
         var overdue: [UInt32: Int64] = [:]
         var gone: [UInt32: Int] = [:]
