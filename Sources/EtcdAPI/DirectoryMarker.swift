@@ -10,7 +10,7 @@ struct DirectoryMarker: Sendable, Hashable {
     static let namespace = Namespace("etcd v2 directories")
     /// No layout takes such keys for services.
     private static let prefix = Array("dir".utf8)
-    /// The key of the last operation on directories.
+    /// The key of the last operation on directories; what follows it tells several such keys apart.
     static let operationKey = Array("last".utf8)
 
     static func key(of path: [UInt8]) -> [UInt8] { prefix + path }
@@ -116,7 +116,8 @@ struct DirectoryOperation: Sendable, Hashable {
     /// The operation that a batch is. It comes last; a list that has it among other news is no operation.
     init?(in batch: ChangeBatch, of namespace: Namespace) {
         guard let last = batch.changes.last, last.namespace == DirectoryMarker.namespace,
-            last.key == DirectoryMarker.operationKey, let entry = last.current, entry.modRevision == batch.revision,
+            last.key.starts(with: DirectoryMarker.operationKey), let entry = last.current,
+            entry.modRevision == batch.revision,
             let value = entry.storedValue, let operation = DirectoryOperation(value),
             batch.changes.allSatisfy({
                 $0.namespace != namespace || $0.key == operation.path

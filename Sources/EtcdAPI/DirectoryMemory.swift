@@ -86,6 +86,9 @@ struct DirectoryMemory: Sendable {
         if let end { earliestEnd = min(earliestEnd, end.monotonic) }
     }
 
+    /// Whether a directory is to end.
+    var hasEnds: Bool { !ends.isEmpty }
+
     /// Notes that nobody holds a directory any more: it lives on with those below it.
     mutating func release(_ path: [UInt8]) {
         ends[path] = nil

@@ -115,6 +115,18 @@ final class EventHistory: RegistryObserver {
         queue.end()
     }
 
+    /// Ends all watches, of a store that is not followed any more.
+    func end() {
+        let ended = state.withLock { state in
+            defer {
+                state.watches = [:]
+                state.counts.watches = 0
+            }
+            return state.watches.values.flatMap { $0 }
+        }
+        for queue in ended { queue.end() }
+    }
+
     private static func remove(_ queue: WatchQueue, from state: inout State) {
         guard let place = state.watches[queue.path]?.firstIndex(where: { $0 === queue }) else { return }
         state.watches[queue.path]?.remove(at: place)

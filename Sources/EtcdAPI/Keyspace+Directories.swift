@@ -4,15 +4,15 @@ package import RegistryStore
 ///
 /// Each has a marker entry in a namespace of its own (`DirectoryMarker`), so that putting, changing and deleting one is
 /// a batch of the store like any other: it has a revision, goes together with the keys it takes, and travels and is
-/// kept as entries are. The other doors never see that namespace: a marker among the keys would be a value without a host.
-/// What the tree needs to read is in `DirectoryMemory`, which also has the directories that came with their keys and
-/// need no marker; it learns of markers from the store's changes (`DirectoryNews`), whoever wrote them.
+/// kept as entries are. The other doors never see that namespace: a marker among the keys would be a value without a
+/// host. What the tree needs to read is in `DirectoryMemory`, which also has the directories that came with their keys
+/// and need no marker; it learns of markers from the store's changes (`DirectoryNews`), whoever wrote them.
 ///
 /// A marker has no lease: the store would end it alone. Its value says when the directory ends, and
-/// `expireDirectories` ends it with all below it under one revision. In a cluster every node does so, on the condition that the marker is
-/// still the one that said so: the first one wins, a node that was just started is as good as the one that put it, and
-/// clocks of nodes that differ move the end by their difference. A lease of the cluster would need somebody who is there
-/// to see it end, and has a floor of seconds.
+/// `expireDirectories` ends it with all below it under one revision. In a cluster every node does so, on the condition
+/// that the marker is still the one that said so: the first one wins, a node that was just started is as good as the
+/// one that put it, and clocks of nodes that differ move the end by their difference. A lease of the cluster would need
+/// somebody who is there to see it end, and has a floor of seconds.
 extension Keyspace {
     /// Where a cluster of which the registry is the copy keeps directories, for its configuration.
     ///

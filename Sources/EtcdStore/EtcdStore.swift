@@ -1,6 +1,7 @@
 package import GRPC
 package import Logging
 package import RegistryStore
+import Synchronization
 
 /// An etcd cluster as the store: this node's registry is the copy of its keys below one prefix, and writes go to it.
 ///
@@ -18,6 +19,7 @@ package final class EtcdStore: Sendable {
     private let writer: ClusterWriter
     private let link: ProxyLink
     private let keys: ClusterKeys
+    private let passesCallsOn: Bool
 
     /// - Parameter registry: made with `isMirror`; only this store changes it.
     package init(
@@ -41,6 +43,7 @@ package final class EtcdStore: Sendable {
             return facts.staleSince == nil ? facts.endpoint : nil
         }
         keys = ClusterKeys(configuration)
+        passesCallsOn = configuration.passesCallsOn
     }
 
     /// etcd's v3 services as the cluster answers them, for an etcd port. They are served while `run` is under way.
@@ -66,11 +69,21 @@ package final class EtcdStore: Sendable {
             group.addTask { await self.keepAlives.run() }
             group.addTask { await self.leases.run() }
             group.addTask { await self.writer.run() }
-            group.addTask { await self.link.run() }
+            if self.passesCallsOn { group.addTask { await self.link.run() } }
         }
     }
 
     // MARK: How it is
+
+    /// Whether the cluster has more than this copy may hold: it is not whole.
+    package var isOverLimit: Bool {
+        counters.overLimit.load(ordering: .relaxed) > 0 || counters.refusedKeys.load(ordering: .relaxed) > 0 && isFull
+    }
+
+    private var isFull: Bool {
+        let (counts, limits) = (registry.counts(), registry.limits)
+        return counts.entries >= limits.maxEntries || counts.entryBytes > limits.maxMemoryBytes / 10 * 9
+    }
 
     /// For readiness, status and metrics. From any thread, without waiting.
     package var status: Status {

@@ -22,6 +22,12 @@ package struct EtcdStoreConfiguration: Sendable {
     package var prefix: [UInt8]
     /// Where keys of other namespaces lie among those that are followed; none lies within another.
     package var places: [MirrorPlace] = []
+    /// Whether `proxyRoutes` are used.
+    package var passesCallsOn = true
+    /// The most keys, and bytes of keys and values, that are read; more are left where they are, and the cluster is not
+    /// followed.
+    package var keysMax = Int.max
+    package var bytesMax = Int.max
     /// Nil when the cluster does not ask who calls.
     package var credentials: Credentials?
     package var timings = FollowerTimings()

@@ -97,12 +97,12 @@ struct ProxiedDirectoryTests {
         }
     }
 
-    @Test("keys that regdns needs for itself are refused, and directories beside the prefix")
+    @Test("keys that regdns needs for itself are refused, in either copy")
     func reserved() async throws {
         try await withNodes { one, _, _ in
             for (path, form) in [
                 ("/v2/keys/skydns/_regdns/last", "value=1"), ("/v2/keys/skydns/_regdns/directories/x", "value=1"),
-                ("/v2/keys/else", "dir=true"), ("/v2/keys/else", "value=1"),
+                ("/v2/keys/_regdns/last", "value=1"), ("/v2/keys/_regdns/directories/x", "value=1"),
             ] {
                 let refused = try await one.http(.put, path, form)
                 #expect(refused.status == 400 && refused.value("errorCode") == "210", "\(path): \(refused.text)")

@@ -37,6 +37,15 @@ struct ExpiryLoop: Service {
     }
 }
 
+/// Follows all keys of a cluster while v2 clients need them.
+struct WideFollowing: Service {
+    let wide: WideKeyspace
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await wide.run() }
+    }
+}
+
 /// After the signal to stop: not ready at once, but answering for the lame duck time. It is the last service of its
 /// group, hence the first one to be stopped; the listeners go on until it has ended.
 struct LameDuck: Service {
