@@ -121,6 +121,7 @@ play_proxy() {
     # What is refused without a cluster.
     suite 'etcd port in front of etcd: calls of a cluster' 600 "$python" "$cases/etcd/run_diff.py" \
         --ref "$etcd_client" --target "$server_etcd" --cases "$cases/etcd/cluster" --level full
+    suite 'etcd clients in front of etcd' 600 "$python" "$cases/etcd/clients_check.py" "$server_etcd"
     check 'the server stops' stop_server
     stop_etcd
     etcd_pid=$store_pid

@@ -77,13 +77,15 @@ struct DirectoryMemory: Sendable {
     }
 
     /// Notes of a directory that is remembered that it was put explicitly, and when it ends; nil when it stays.
-    mutating func hold(_ path: [UInt8], until end: DirectoryEnd?) {
+    ///
+    /// - Parameter isEndedHere: false when others see to its end.
+    mutating func hold(_ path: [UInt8], until end: DirectoryEnd?, isEndedHere: Bool = true) {
         root.update(path.split(separator: UInt8(ascii: "/"))[...]) { directory in
             directory.isExplicit = true
             directory.end = end
         }
-        ends[path] = end
-        if let end { earliestEnd = min(earliestEnd, end.monotonic) }
+        ends[path] = isEndedHere ? end : nil
+        if isEndedHere, let end { earliestEnd = min(earliestEnd, end.monotonic) }
     }
 
     /// Whether a directory is to end.

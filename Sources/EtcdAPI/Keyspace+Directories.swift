@@ -172,6 +172,8 @@ extension Keyspace {
         for item in news.items { learn(item, &memory) }
     }
 
+    private func isLeftToOthers(_ path: [UInt8]) -> Bool { leftToOthers.map { path.starts(with: $0) } ?? false }
+
     private func learn(_ item: DirectoryNews.Item, _ memory: inout DirectoryMemory) {
         switch item {
         case .put(let path, let marked, let end):
@@ -180,7 +182,7 @@ extension Keyspace {
                 createdIndex: { path in
                     min(marked, firstEntry(below: Array(path)).map { index(of: $0.createRevision) } ?? marked)
                 })
-            memory.hold(path, until: end)
+            memory.hold(path, until: end, isEndedHere: !isLeftToOthers(path))
         case .released(let path): memory.release(path)
         case .taken(let path): memory.forget(path[...])
         }

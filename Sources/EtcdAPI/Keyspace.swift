@@ -17,6 +17,8 @@ package final class Keyspace: Sendable {
     /// Where v2 writes go when the registry is only the copy of it; nil for the registry itself.
     let writer: (any RegistryWriter)?
     let namespace: Namespace
+    /// What directories begin with that another key space of this node ends; nil when all are ended here.
+    let leftToOthers: [UInt8]?
     /// How the store's revisions and etcd's go over into each other.
     package let numbers: RevisionNumbers
     /// The id this node bears as a cluster of its own; a client that wanders to another node sees another cluster.
@@ -47,12 +49,14 @@ package final class Keyspace: Sendable {
     ///   - writer: what writes go through when the registry is the copy of an etcd cluster: `numbers` must be
     ///     `.clusters` then, and the cluster must have the `places` for directories.
     ///   - namespace: the keys this view shows.
+    ///   - leftToOthers: what directories begin with that another key space sees the end of.
     ///   - numbers: the numbers of this process; nil for those of a node without a tag or a state file.
     ///   - rememberedDirectories: bound of the tree's memory, for directories and for kept creations each.
     ///   - watches: bound on those who wait at once.
     package init(
         registry: Registry, writer: (any RegistryWriter)? = nil, namespace: Namespace = .default,
-        numbers: RevisionNumbers? = nil, rememberedDirectories: Int = 65_536, watches: Int = 16_384,
+        leftToOthers: [UInt8]? = nil, numbers: RevisionNumbers? = nil, rememberedDirectories: Int = 65_536,
+        watches: Int = 16_384,
         clock: RegistryClock = .system
     ) {
         let numbers = numbers ?? RevisionNumbers(startUnixMilliseconds: clock.unixMilliseconds())
@@ -75,6 +79,7 @@ package final class Keyspace: Sendable {
         self.registry = registry
         self.writer = writer
         self.namespace = namespace
+        self.leftToOthers = leftToOthers
         self.numbers = numbers
         self.clock = clock
         self.clusterID = Self.identifier(of: registry.node)

@@ -47,6 +47,7 @@ package final class WideKeyspace: Sendable {
         var following: Following?
         var lastUse: Int64 = 0
         var blockedUntil: Int64 = 0
+        var isStopping = false
         /// The revision of the other copy that was waited for.
         var shown: Int64 = 0
         var counts = Counts()
@@ -120,12 +121,8 @@ package final class WideKeyspace: Sendable {
     private func take() throws(V2Error) -> Following {
         let now = clock.monotonicMilliseconds()
         return try state.withLock { (state) throws(V2Error) in
-            if let following = state.following, following.source.isOverLimit() {
-                following.end()
-                state.following = nil
-                state.blockedUntil = now &+ Self.blockMilliseconds
-                state.counts.overLimit += 1
-            }
+            guard !state.isStopping else { throw V2Error(.internalError, cause: "stopping") }
+            Self.giveUpTooMuch(&state, now: now)
             guard now >= state.blockedUntil else {
                 throw V2Error(
                     .storeFull, cause: "keys beside \(String(decoding: prefix, as: UTF8.self)): too many to be followed"
@@ -140,11 +137,20 @@ package final class WideKeyspace: Sendable {
         }
     }
 
+    /// A copy that is not whole is of no use to anybody.
+    private static func giveUpTooMuch(_ state: inout State, now: Int64) {
+        guard let following = state.following, following.source.isOverLimit() else { return }
+        following.end()
+        state.following = nil
+        state.blockedUntil = now &+ blockMilliseconds
+        state.counts.overLimit += 1
+    }
+
     /// Lets go of the copy when it is not needed, and of all when the task is cancelled.
     package func run() async {
         while (try? await Task.sleep(for: .seconds(1))) != nil { dropIdle() }
         let last = state.withLock { state in
-            state.blockedUntil = .max
+            state.isStopping = true
             return state.following.take()
         }
         last?.end()
@@ -154,6 +160,7 @@ package final class WideKeyspace: Sendable {
     func dropIdle() {
         let now = clock.monotonicMilliseconds()
         let idle = state.withLock { state -> Following? in
+            Self.giveUpTooMuch(&state, now: now)
             guard let following = state.following, now &- state.lastUse >= idleMilliseconds else { return nil }
             guard !following.isNeeded else {
                 state.lastUse = now

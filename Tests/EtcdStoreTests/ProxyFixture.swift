@@ -46,9 +46,13 @@ final class ProxyFixture: Sendable {
             var limits = RegistryLimits()
             limits.maxEntries = wideKeysMax
             let copy = Registry(layout: registry.layout, node: "n", origin: 2, limits: limits, isMirror: true)
-            let store = EtcdStore(configuration, registry: copy, logger: Logger(label: "wide"))
+            var logger = Logger(label: "wide")
+            logger.logLevel = .critical
+            let store = EtcdStore(configuration, registry: copy, logger: logger)
             return WideKeyspace.Source(
-                keyspace: Keyspace(registry: copy, writer: store, numbers: .clusters), writer: store,
+                keyspace: Keyspace(
+                    registry: copy, writer: store, leftToOthers: Array(StoreFixture.prefix.utf8), numbers: .clusters),
+                writer: store,
                 run: { await store.run() }, hasContent: { store.status.hasContent },
                 isOverLimit: { store.isOverLimit },
                 show: { _ = await store.waitForRevision($0, milliseconds: 1_000) })

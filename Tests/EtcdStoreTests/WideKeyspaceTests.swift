@@ -69,6 +69,30 @@ struct WideKeyspaceTests {
         }
     }
 
+    @Test("a directory of names ends once, and is told of as such in both copies", .timeLimit(.minutes(1)))
+    func endsOfNames() async throws {
+        try await withProxy { proxy, _ in
+            for _ in 0..<3 {
+                _ = try await proxy.http(.put, "/v2/keys/skydns/local/skydns/d", "dir=true&ttl=1")
+                _ = try await proxy.http(.put, "/v2/keys/skydns/local/skydns/d/a", "value=1")
+                for path in ["", "/skydns"] {
+                    #expect(try await proxy.http(.get, "/v2/keys\(path)").status == 200)
+                }
+                var lines: [String] = []
+                let replies = [
+                    await proxy.begin(.get, "/v2/keys/?wait=true&recursive=true"),
+                    await proxy.begin(.get, "/v2/keys/skydns/local?wait=true&recursive=true"),
+                ]
+                for reply in replies {
+                    guard case .events(let events) = reply.body else { continue }
+                    lines.append(String(decoding: try #require(await events.next()), as: UTF8.self))
+                }
+                #expect(lines.count == 2 && lines[0] == lines[1])
+                #expect(lines[0].hasPrefix(#"{"action":"expire","node":{"key":"/skydns/local/skydns/d","dir":true"#))
+            }
+        }
+    }
+
     @Test("a directory of names goes with its operation at the root as well")
     func operationsOfNames() async throws {
         try await withProxy { proxy, _ in

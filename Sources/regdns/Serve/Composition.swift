@@ -118,7 +118,9 @@ struct Composition: Sendable {
                 clock: clock, isMirror: true)
             let store = EtcdStore(configuration, registry: copy, clock: clock, logger: logger)
             return WideKeyspace.Source(
-                keyspace: Keyspace(registry: copy, writer: store, numbers: .clusters, clock: clock), writer: store,
+                keyspace: Keyspace(
+                    registry: copy, writer: store, leftToOthers: prefix, numbers: .clusters, clock: clock),
+                writer: store,
                 run: { await store.run() }, hasContent: { store.status.hasContent },
                 isOverLimit: { store.isOverLimit },
                 show: { _ = await store.waitForRevision($0, milliseconds: 1_000) })
