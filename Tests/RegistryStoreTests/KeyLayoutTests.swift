@@ -22,6 +22,35 @@ struct KeyLayoutTests {
         #expect(text(key) == "/skydns/local/skydns/\(path)")
     }
 
+    @Test(
+        "aliases: at the names that the primary key does not have",
+        arguments: [
+            ("web", "a1", ["east", "v1.2"], ["east/web/a1", "v1-2/web/a1"]), ("web", "a1", [], []),
+            ("Web", "a.1", ["East"], ["web/a-1", "east/web/a-1"]), ("a/b", "x", [], ["a-b/x"]),
+            ("web", "a1", ["east", "East", "", "dns"], ["east/web/a1"]), ("dns", "x", ["t"], ["t/dns/x"]),
+            ("web", "", ["t"], []),
+        ])
+    func aliasKeys(service: String, id: String, tags: [String], paths: [String]) throws {
+        let keys = try layout().aliasKeys(service: service, id: id, tags: tags)
+        #expect(keys.map { text($0) } == paths.map { "/skydns/local/skydns/\($0)" })
+    }
+
+    @Test("hidden keys have the names of the primary ones and are no names of the domain")
+    func hiddenKey() throws {
+        let layout = try layout()
+        let key = layout.hiddenKey(service: "a/b", id: "dns")
+        #expect(text(key) == "/skydns/.hidden/local/skydns/a%2Fb/dns")
+        let identity = try #require(layout.identity(ofKey: key))
+        #expect((identity.service, identity.id) == ("a/b", "dns"))
+        for (service, id, isNamed) in [
+            ("web", "a-1", true), ("Web", "a", false), ("web", "a.1", false), ("dns", "a", false),
+        ] {
+            #expect(layout.isPrimaryKeyNamed(service: service, id: id) == isNamed)
+        }
+        #expect(!layout.isServiceKey(Array("/skydns/.hidden/local/skydns/".utf8)))
+        #expect(!layout.isServiceKey(Array("/skydns/.hidden/local/other/a".utf8)))
+    }
+
     @Test("encoded parts decode to what they were and hold no slash", arguments: 0..<50 * SeededRandom.effort)
     func roundTrip(round: Int) throws {
         var random = SeededRandom(seed: UInt64(round))

@@ -22,6 +22,7 @@ final class ClusterWriter: Sendable {
     private let newLeftovers: AsyncStream<LeaseID>.Continuation
 
     private static let attemptsMax = 8
+    private static let grantAttemptsMax = 4
     private static let leftoversMax = 10_000
     /// How long a write that happened waits for this node's copy.
     private static let catchUpMilliseconds: Int64 = 1_000
@@ -65,7 +66,8 @@ final class ClusterWriter: Sendable {
         }
     }
 
-    private func tryApply(_ intents: [Intent]) async throws(RegistryError) -> Receipt {
+    private func tryApply(_ wishes: [Intent]) async throws(RegistryError) -> Receipt {
+        let intents = wishes.flatMap { $0.placed(by: registry.layout) }
         guard hasContent() else {
             throw .unavailable(reason: "the etcd cluster has not been read yet", retryAfterSeconds: 1)
         }
@@ -209,13 +211,27 @@ final class ClusterWriter: Sendable {
         var granted: [[UInt8]: Granted] = [:]
         for (key, seconds) in wanted {
             do throws(RegistryError) {
-                granted[key] = try await grant(id: nil, seconds: seconds)
+                granted[key] = try await grant(seconds: seconds)
             } catch {
                 leave(granted.values.map(\.id))
                 throw error
             }
         }
         return granted
+    }
+
+    /// Grants a lease for a registration. The lower half of its number is its length: CoreDNS before 1.12.4 and SkyDNS take
+    /// those bits for the TTL of their answers, which by etcd's own numbers would be years.
+    private func grant(seconds: Int64) async throws(RegistryError) -> Granted {
+        for _ in 0..<Self.grantAttemptsMax {
+            let id = Int64.random(in: 1...Int64(Int32.max)) << 32 | min(seconds, Int64(Int32.max))
+            do throws(RegistryError) {
+                return try await grant(id: LeaseID(id), seconds: seconds)
+            } catch {
+                guard case .leaseExists = error else { throw error }
+            }
+        }
+        return try await grant(id: nil, seconds: seconds)
     }
 
     private func grant(id: LeaseID?, seconds: Int64) async throws(RegistryError) -> Granted {
@@ -347,6 +363,24 @@ extension Intent {
             return (namespace, key)
         case .deleteRange(let namespace, let lower, _): return (namespace, lower)
         }
+    }
+}
+
+extension Intent {
+    /// The same wish for a cluster that SkyDNS and CoreDNS read as well: they know no status, so that what the DNS does
+    /// not answer, or answers at another name, must not lie where they look. The store takes the key that the id had
+    /// before away.
+    fileprivate func placed(by layout: KeyLayout) -> [Intent] {
+        guard case .put(let namespace, let key, .registration(let registration), let lease, let preconditions) = self,
+            let instance = registration.instance,
+            key == layout.primaryKey(service: instance.service, id: instance.id),
+            !registration.isAnswered || !layout.isPrimaryKeyNamed(service: instance.service, id: instance.id)
+        else { return [self] }
+        let put = Intent.put(
+            namespace: namespace, key: layout.hiddenKey(service: instance.service, id: instance.id),
+            value: .registration(registration), lease: lease)
+        return preconditions.isEmpty
+            ? [put] : [.delete(namespace: namespace, key: key, preconditions: preconditions), put]
     }
 }
 

@@ -97,9 +97,7 @@ struct WritePlan {
             write(key, .delete, guarded: isGuarded ? entry.modRevision : nil)
         }
         changes.append(Planned(previous: entry, current: nil))
-        for alias in Self.aliasKeys(of: entry, in: registry) where Self.isAlias(alias, in: registry) {
-            write(alias, .delete, guarded: nil)
-        }
+        deleteAliases(of: entry, in: registry)
     }
 
     // MARK: Leases
@@ -117,7 +115,7 @@ struct WritePlan {
             let seconds = max(1, milliseconds / 1000 + (milliseconds % 1000 > 0 ? 1 : 0))
             if let previous, let lease = previous.lease, !distrusted.contains(lease),
                 registry.lease(lease)?.lengthMilliseconds == seconds * 1000,
-                registry.keys(of: lease).allSatisfy({ $0.key == key || isAliasEntry($0, in: registry) })
+                registry.keys(of: lease).allSatisfy({ $0.key == key || isAlias($0, of: key, in: registry) })
             {
                 return .present(lease, of: key)
             }
@@ -151,36 +149,39 @@ struct WritePlan {
 
     // MARK: Aliases
 
-    /// The keys by which CoreDNS and SkyDNS find a registration of a dialect by its tags.
+    /// The keys by which CoreDNS and SkyDNS find a registration of a dialect at names that its own key does not have.
     private static func aliasKeys(of entry: Entry, in registry: Registry) -> [[UInt8]] {
         guard entry.storedValue == nil, let instance = entry.instance else { return [] }
-        return instance.tags.compactMap {
-            registry.layout.aliasKey(service: instance.service, id: instance.id, tag: $0)
-        }.filter { $0 != entry.key && $0.count <= registry.limits.maxKeyBytes }
+        return registry.layout.aliasKeys(service: instance.service, id: instance.id, tags: instance.tags)
+            .filter { $0.count <= registry.limits.maxKeyBytes }
     }
 
-    private static func isAliasEntry(_ entry: Entry, in registry: Registry) -> Bool {
-        entry.content == .opaque && SkyDNSMessage.isAlias(registry.value(of: entry))
-    }
-
-    private static func isAlias(_ key: [UInt8], in registry: Registry) -> Bool {
-        registry.entry(namespace: .default, key: key).map { isAliasEntry($0, in: registry) } ?? false
+    /// Whether an entry is an alias of that key: others are not ours to replace or delete.
+    private static func isAlias(_ entry: Entry, of key: [UInt8], in registry: Registry) -> Bool {
+        entry.content == .opaque && SkyDNSMessage.aliasedKey(registry.value(of: entry)) == key
     }
 
     private mutating func writeAliases(of planned: Entry, over previous: Entry?, _ life: Life, in registry: Registry) {
         // They know no status: what is not answered has no alias.
-        let wanted = planned.instance?.isAnswering == true ? Self.aliasKeys(of: planned, in: registry) : []
-        if let registration = planned.registration {
+        let wanted = planned.registration?.isAnswered == true ? Self.aliasKeys(of: planned, in: registry) : []
+        if let registration = planned.registration, !wanted.isEmpty {
             let value = SkyDNSMessage.encodeAlias(of: planned.key, registration)
             for key in wanted {
-                // A key that somebody wrote for another service is not ours to replace.
-                let isFree = registry.entry(namespace: .default, key: key) == nil
-                if isFree || Self.isAlias(key, in: registry) { write(key, .put(value: value, life), guarded: nil) }
+                let there = registry.entry(namespace: .default, key: key)
+                if there.map({ Self.isAlias($0, of: planned.key, in: registry) }) ?? true {
+                    write(key, .put(value: value, life), guarded: nil)
+                }
             }
         }
-        guard let previous else { return }
-        for key in Self.aliasKeys(of: previous, in: registry) where !wanted.contains(key) {
-            if Self.isAlias(key, in: registry) { write(key, .delete, guarded: nil) }
+        if let previous { deleteAliases(of: previous, besides: wanted, in: registry) }
+    }
+
+    private mutating func deleteAliases(of entry: Entry, besides kept: [[UInt8]] = [], in registry: Registry) {
+        for key in Self.aliasKeys(of: entry, in: registry) where !kept.contains(key) {
+            guard let there = registry.entry(namespace: .default, key: key),
+                Self.isAlias(there, of: entry.key, in: registry)
+            else { continue }
+            write(key, .delete, guarded: nil)
         }
     }
 

@@ -13,6 +13,9 @@ package struct KeyLayout: Sendable {
     package let prefixBytes: [UInt8]
     /// `/<prefix>/<domain reversed>/`
     private let domainBytes: [UInt8]
+    /// `/<prefix>/.hidden/<domain reversed>/`: no name of the DNS is asked for with this label, since SkyDNS and CoreDNS
+    /// write a dot within a label as `\.`.
+    private let hiddenBytes: [UInt8]
 
     package init(prefix: String, domain: OwnerName) {
         let parts = prefix.split(separator: "/")
@@ -21,16 +24,25 @@ package struct KeyLayout: Sendable {
         var bytes = Array("/".utf8)
         for part in parts { bytes += Array(part.utf8) + [UInt8(ascii: "/")] }
         prefixBytes = bytes
-        for label in domain.labels.reversed() { bytes += Self.encode(label) + [UInt8(ascii: "/")] }
-        domainBytes = bytes
+        var path: [UInt8] = []
+        for label in domain.labels.reversed() { path += Self.encode(label) + [UInt8(ascii: "/")] }
+        domainBytes = prefixBytes + path
+        hiddenBytes = prefixBytes + Array(".hidden/".utf8) + path
     }
 
     // MARK: Names to keys
 
     /// The one key of a registration of an HTTP dialect or catalog:
     /// `/<prefix>/<domain reversed>/<service>/<id>`, service and id percent-encoded as one path part each.
-    package func primaryKey(service: String, id: String) -> [UInt8] {
-        var key = domainBytes
+    package func primaryKey(service: String, id: String) -> [UInt8] { key(under: domainBytes, service, id) }
+
+    /// Where a store that SkyDNS and CoreDNS read as well keeps a registration when the primary key would mislead them:
+    /// they answer with a value whatever its status, SkyDNS with every address there is when it has no host, and both
+    /// by the key's name, capitals and escapes included, which may not be the one that the DNS has here.
+    package func hiddenKey(service: String, id: String) -> [UInt8] { key(under: hiddenBytes, service, id) }
+
+    private func key(under start: [UInt8], _ service: String, _ id: String) -> [UInt8] {
+        var key = start
         key.reserveCapacity(key.count + service.utf8.count + id.utf8.count + 1)
         // SkyDNS keeps name servers and stub zones below dns/ of the domain; a service of that name stays out of it.
         key += ByteOrder.same(service, "dns") ? Array("%64ns".utf8) : Self.encode(service.utf8)
@@ -39,13 +51,26 @@ package struct KeyLayout: Sendable {
         return key
     }
 
-    /// The key under which SkyDNS and CoreDNS find the registration of a primary key by one of its tags; nil when the
-    /// tag gives no label, or one that is SkyDNS's own.
-    package func aliasKey(service: String, id: String, tag: String) -> [UInt8]? {
-        let label = Self.dnsLabel(tag)
-        guard !label.isEmpty, !label.elementsEqual("dns".utf8) else { return nil }
-        return domainBytes + label + [UInt8(ascii: "/")] + Self.encode(service.utf8) + [UInt8(ascii: "/")]
-            + Self.encode(id.utf8)
+    /// Whether the primary key is the one that SkyDNS reads for the name that the DNS has here.
+    package func isPrimaryKeyNamed(service: String, id: String) -> Bool {
+        let named = domainBytes + Self.dnsLabel(service) + [UInt8(ascii: "/")] + Self.dnsLabel(id)
+        return primaryKey(service: service, id: id) == named
+    }
+
+    /// The keys by which SkyDNS and CoreDNS find the registration of a primary key at the names that it has here: one
+    /// for each tag, and one without a tag where the names are no DNS labels as they are. None where a name would be
+    /// SkyDNS's own.
+    package func aliasKeys(service: String, id: String, tags: [String]) -> [[UInt8]] {
+        let labels = [Self.dnsLabel(service), Self.dnsLabel(id)]
+        guard labels.allSatisfy({ !$0.isEmpty }) else { return [] }
+        var keys: [[UInt8]] = []
+        for path in [labels] + tags.map({ [Self.dnsLabel($0)] + labels }) {
+            guard let first = path.first, !first.isEmpty, !first.elementsEqual("dns".utf8) else { continue }
+            let key = domainBytes + Array(path.joined(separator: "/".utf8))
+            if !keys.contains(key) { keys.append(key) }
+        }
+        let primary = primaryKey(service: service, id: id)
+        return keys.filter { $0 != primary }
     }
 
     /// Percent-encodes every byte that may not stand in a path part, and the parts `.` and `..`, which paths swallow.
@@ -152,21 +177,29 @@ package struct KeyLayout: Sendable {
         return !rest.isEmpty && !rest.elementsEqual("config".utf8)
     }
 
-    /// Whether the HTTP dialects show a service under this key: below the domain, not below `dns/` of the domain, not
-    /// `config`, not `arpa`.
-    package func isServiceKey(_ key: [UInt8]) -> Bool {
-        guard mayHoldService(key), key.count > domainBytes.count, key.starts(with: domainBytes) else { return false }
-        if key[domainBytes.count...].starts(with: "dns/".utf8) { return false }
+    /// Whether the HTTP dialects show a service under this key: below the domain or its hidden part, not below `dns/` of
+    /// the domain, not `config`, not `arpa`.
+    package func isServiceKey(_ key: [UInt8]) -> Bool { servicePath(ofKey: key) != nil }
+
+    /// What follows the domain in the key of a service.
+    private func servicePath(ofKey key: [UInt8]) -> ArraySlice<UInt8>? {
+        guard mayHoldService(key) else { return nil }
+        if key.starts(with: hiddenBytes) {
+            return key.count > hiddenBytes.count ? key[hiddenBytes.count...] : nil
+        }
+        guard key.count > domainBytes.count, key.starts(with: domainBytes) else { return nil }
+        if key[domainBytes.count...].starts(with: "dns/".utf8) { return nil }
         let path = key[prefixBytes.count...]
-        return !path.starts(with: "arpa/".utf8) && !path.elementsEqual("arpa".utf8)
+        if path.starts(with: "arpa/".utf8) || path.elementsEqual("arpa".utf8) { return nil }
+        return key[domainBytes.count...]
     }
 
     /// The names that INTERFACE gives a key below the domain: its last three labels are tag, service and id; deeper
     /// ones are further tags, outermost last; two have no tag; one is service and id alike. Nil when `isServiceKey` is
     /// false, or when a part is empty or holds a zero octet.
     package func identity(ofKey key: [UInt8]) -> (service: String, id: String, tags: [String])? {
-        guard isServiceKey(key) else { return nil }
-        let parts = key[domainBytes.count...].split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        guard let path = servicePath(ofKey: key) else { return nil }
+        let parts = path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         guard parts.allSatisfy({ !$0.isEmpty && !$0.contains(0) }), let last = parts.last else { return nil }
         let id = Self.decode(last)
         guard parts.count > 1 else { return (id, id, []) }

@@ -71,7 +71,7 @@ extension StoreCore {
             draft.skipReason = error.description
             return draft
         }
-        if value.isAlias { return draft }
+        if value.aliasOf != nil { return draft }
         var registration = value.registration
         let isShown = layout.isServiceKey(key)
         if !isShown || (registration.instance?.tags.count ?? 0) > limits.maxTags { registration.instance = nil }

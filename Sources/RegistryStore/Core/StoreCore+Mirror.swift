@@ -99,7 +99,8 @@ extension StoreCore {
         }
         // What a dialect registered, here or at another node, is what it would be in a store of our own.
         if draft.derivedIdentity == nil, !ByteOrder.same(instance.origin, SkyDNSMessage.etcdOrigin),
-            value.key == layout.primaryKey(service: instance.service, id: instance.id),
+            value.key == layout.primaryKey(service: instance.service, id: instance.id)
+                || value.key == layout.hiddenKey(service: instance.service, id: instance.id),
             SkyDNSMessage.encode(registration) == value.value
         {
             draft.storedValue = nil
