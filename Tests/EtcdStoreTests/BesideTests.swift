@@ -80,6 +80,8 @@ struct BesideTests {
                 wanted[path] = ["10.0.0.4"]
                 wanted[path + "/inst-one"] = ["10.0.0.4"]
             }
+            // The primary key, whose name the DNS does not have here.
+            for path in ["My_App.Name", "My_App.Name/Inst.One"] { wanted[path] = ["10.0.0.4"] }
             wanted["v1-2"] = ["10.0.0.4"]
             #expect(try await names(probe) == wanted)
             for id in ["i1", "i2", "i3", "n", "o", "Inst.One"] {
@@ -144,7 +146,7 @@ struct BesideTests {
             #expect(try await names(probe)["a-b"] == ["10.0.0.1", "10.0.0.2"])
             #expect(fixture.registry.entry(namespace: .default, id: "I") != nil)
             try await fixture.store.apply([
-                .delete(namespace: .default, key: fixture.layout.hiddenKey(service: "A.b", id: "I"))
+                .delete(namespace: .default, key: fixture.layout.primaryKey(service: "A.b", id: "I"))
             ])
             #expect(try await names(probe)["a-b/i"] == ["10.0.0.1"])
             // A key that somebody put himself is not replaced either, whatever it is.

@@ -22,10 +22,12 @@ final class ProxyFixture: Sendable {
 
     init(
         _ endpoints: [EtcdStoreConfiguration.Endpoint], credentials: EtcdStoreConfiguration.Credentials? = nil,
-        wideKeysMax: Int = 10_000, wideIdleMilliseconds: Int64 = 600_000
+        wideKeysMax: Int = 10_000, wideIdleMilliseconds: Int64 = 600_000,
+        adjust: @escaping @Sendable (inout EtcdStoreConfiguration) -> Void = { _ in }
     ) async throws {
         fixture = try StoreFixture(endpoints, credentials: credentials) {
             $0.places = Keyspace.places(below: $0.prefix)
+            adjust(&$0)
         }
         let store = fixture.store
         let keyspace = Keyspace(registry: fixture.registry, writer: store, numbers: .clusters)
@@ -43,6 +45,7 @@ final class ProxyFixture: Sendable {
             configuration.places = WideKeyspace.places(besides: Array(StoreFixture.prefix.utf8))
             configuration.keysMax = wideKeysMax
             configuration.passesCallsOn = false
+            adjust(&configuration)
             var limits = RegistryLimits()
             limits.maxEntries = wideKeysMax
             let copy = Registry(layout: registry.layout, node: "n", origin: 2, limits: limits, isMirror: true)
@@ -85,6 +88,8 @@ final class ProxyFixture: Sendable {
     /// A gRPC client of the port.
     func client(_ change: (inout GRPCClientConfiguration) -> Void = { _ in }) async throws -> GRPCClient {
         var configuration = GRPCClientConfiguration()
+        // A loaded machine is no error here.
+        configuration.connectTimeout = .seconds(20)
         change(&configuration)
         return try await GRPCClient.connect(
             host: "127.0.0.1", port: server.addresses[0].port, configuration: configuration)

@@ -42,11 +42,6 @@ struct KeyLayoutTests {
         #expect(text(key) == "/skydns/.hidden/local/skydns/a%2Fb/dns")
         let identity = try #require(layout.identity(ofKey: key))
         #expect((identity.service, identity.id) == ("a/b", "dns"))
-        for (service, id, isNamed) in [
-            ("web", "a-1", true), ("Web", "a", false), ("web", "a.1", false), ("dns", "a", false),
-        ] {
-            #expect(layout.isPrimaryKeyNamed(service: service, id: id) == isNamed)
-        }
         #expect(!layout.isServiceKey(Array("/skydns/.hidden/local/skydns/".utf8)))
         #expect(!layout.isServiceKey(Array("/skydns/.hidden/local/other/a".utf8)))
     }

@@ -166,7 +166,7 @@ actor Follower {
             counters.connects.count()
             handle(.connected(epoch: epoch))
         } catch {
-            handle(.failed(GRPCStatus(error.code, "\(endpoint): \(error.message)"), epoch: epoch))
+            handle(.failed(error, epoch: epoch))
         }
     }
 

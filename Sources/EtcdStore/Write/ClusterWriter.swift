@@ -220,8 +220,8 @@ final class ClusterWriter: Sendable {
         return granted
     }
 
-    /// Grants a lease for a registration. The lower half of its number is its length: CoreDNS before 1.12.4 and SkyDNS take
-    /// those bits for the TTL of their answers, which by etcd's own numbers would be years.
+    /// Grants a lease for a registration. The lower half of its number is its length: CoreDNS before 1.12.4 and SkyDNS
+    /// take those bits for the TTL of their answers, which by etcd's own numbers would be years.
     private func grant(seconds: Int64) async throws(RegistryError) -> Granted {
         for _ in 0..<Self.grantAttemptsMax {
             let id = Int64.random(in: 1...Int64(Int32.max)) << 32 | min(seconds, Int64(Int32.max))
@@ -368,13 +368,12 @@ extension Intent {
 
 extension Intent {
     /// The same wish for a cluster that SkyDNS and CoreDNS read as well: they know no status, so that what the DNS does
-    /// not answer, or answers at another name, must not lie where they look. The store takes the key that the id had
-    /// before away.
+    /// not answer must not lie where they look. The store takes the key that the id had before away.
     fileprivate func placed(by layout: KeyLayout) -> [Intent] {
         guard case .put(let namespace, let key, .registration(let registration), let lease, let preconditions) = self,
             let instance = registration.instance,
             key == layout.primaryKey(service: instance.service, id: instance.id),
-            !registration.isAnswered || !layout.isPrimaryKeyNamed(service: instance.service, id: instance.id)
+            !registration.isAnswered
         else { return [self] }
         let put = Intent.put(
             namespace: namespace, key: layout.hiddenKey(service: instance.service, id: instance.id),

@@ -13,8 +13,8 @@ package struct KeyLayout: Sendable {
     package let prefixBytes: [UInt8]
     /// `/<prefix>/<domain reversed>/`
     private let domainBytes: [UInt8]
-    /// `/<prefix>/.hidden/<domain reversed>/`: no name of the DNS is asked for with this label, since SkyDNS and CoreDNS
-    /// write a dot within a label as `\.`.
+    /// `/<prefix>/.hidden/<domain reversed>/`: no question leads there, since SkyDNS and CoreDNS write a dot within a
+    /// label as `\.`.
     private let hiddenBytes: [UInt8]
 
     package init(prefix: String, domain: OwnerName) {
@@ -36,9 +36,8 @@ package struct KeyLayout: Sendable {
     /// `/<prefix>/<domain reversed>/<service>/<id>`, service and id percent-encoded as one path part each.
     package func primaryKey(service: String, id: String) -> [UInt8] { key(under: domainBytes, service, id) }
 
-    /// Where a store that SkyDNS and CoreDNS read as well keeps a registration when the primary key would mislead them:
-    /// they answer with a value whatever its status, SkyDNS with every address there is when it has no host, and both
-    /// by the key's name, capitals and escapes included, which may not be the one that the DNS has here.
+    /// Where a store that SkyDNS and CoreDNS read as well keeps a registration that the DNS does not answer: they answer
+    /// with a value whatever its status, SkyDNS with every address there is when it has no host.
     package func hiddenKey(service: String, id: String) -> [UInt8] { key(under: hiddenBytes, service, id) }
 
     private func key(under start: [UInt8], _ service: String, _ id: String) -> [UInt8] {
@@ -49,12 +48,6 @@ package struct KeyLayout: Sendable {
         key.append(UInt8(ascii: "/"))
         key += Self.encode(id.utf8)
         return key
-    }
-
-    /// Whether the primary key is the one that SkyDNS reads for the name that the DNS has here.
-    package func isPrimaryKeyNamed(service: String, id: String) -> Bool {
-        let named = domainBytes + Self.dnsLabel(service) + [UInt8(ascii: "/")] + Self.dnsLabel(id)
-        return primaryKey(service: service, id: id) == named
     }
 
     /// The keys by which SkyDNS and CoreDNS find the registration of a primary key at the names that it has here: one
@@ -177,8 +170,8 @@ package struct KeyLayout: Sendable {
         return !rest.isEmpty && !rest.elementsEqual("config".utf8)
     }
 
-    /// Whether the HTTP dialects show a service under this key: below the domain or its hidden part, not below `dns/` of
-    /// the domain, not `config`, not `arpa`.
+    /// Whether the HTTP dialects show a service under this key: below the domain or its hidden part, not below `dns/`
+    /// of the domain, not `config`, not `arpa`.
     package func isServiceKey(_ key: [UInt8]) -> Bool { servicePath(ofKey: key) != nil }
 
     /// What follows the domain in the key of a service.

@@ -74,8 +74,8 @@ package enum SkyDNSMessage {
 /// A value while it is read.
 struct SkyDNSValue {
     private(set) var registration = Registration(host: .none)
-    /// Set when the value is an alias of another key (`--store etcd` writes them for CoreDNS): to be ignored. Empty when
-    /// it does not say of which.
+    /// Set when the value is an alias of another key (`--store etcd` writes them for CoreDNS): to be ignored. Empty
+    /// when it does not say of which.
     private(set) var aliasOf: String?
     private var instance = InstanceFields()
 

@@ -8,6 +8,7 @@ import NIOCore
 import NIOPosix
 import RegistryStore
 import ServiceLifecycle
+import TLS
 import UnixSignals
 
 /// The server: everything built from the settings, wired together, and run until it is told to stop.
@@ -51,7 +52,10 @@ struct Composition: Sendable {
         var services: [any Service] = [
             ExpiryLoop(registry: registry, directories: etcd.keyspace, writer: cluster?.store),
             Observation(registry: registry, rate: rate, queries: queries, logger: logs.logger("store")),
-            Reloading(logger: log) { zones?.reload(all: true) },
+            Reloading(logger: log) {
+                zones?.reload(all: true)
+                cluster?.reloadCertificates()
+            },
         ]
         if let zones { services.append(zones) }
         if let cluster { services.append(cluster) }
@@ -90,20 +94,19 @@ struct Composition: Sendable {
 
     private func makeCluster(_ registry: Registry, _ view: DNSView) -> ClusterService? {
         guard case .etcd(let cluster) = settings.store else { return nil }
-        var configuration = EtcdStoreConfiguration(
-            endpoints: cluster.endpoints, prefix: registry.layout.prefixBytes, credentials: cluster.credentials)
+        var configuration = cluster.configuration(prefix: registry.layout.prefixBytes)
         configuration.places = Keyspace.places(below: configuration.prefix)
+        let logger = logs.logger("store")
         return ClusterService(
-            store: EtcdStore(configuration, registry: registry, clock: clock, logger: logs.logger("store")),
-            view: view)
+            store: EtcdStore(configuration, registry: registry, clock: clock, logger: logger), tls: cluster.tls,
+            view: view, logger: logger)
     }
 
     /// All keys of the cluster, for those that v2 clients keep beside the names.
     private func makeWide(_ registry: Registry) -> WideKeyspace? {
         guard case .etcd(let cluster) = settings.store else { return nil }
         let prefix = registry.layout.prefixBytes
-        var configuration = EtcdStoreConfiguration(
-            endpoints: cluster.endpoints, prefix: Array("/".utf8), credentials: cluster.credentials)
+        var configuration = cluster.configuration(prefix: Array("/".utf8))
         configuration.places = WideKeyspace.places(besides: prefix)
         configuration.keysMax = Self.wideKeysMax
         configuration.bytesMax = Self.wideBytesMax
@@ -223,6 +226,15 @@ struct Composition: Sendable {
             counters: counters, warnings: WarningLimiter(now: clock.monotonicMilliseconds), logger: logs.logger("http"),
             onBound: { addresses in announcement.listening(addresses.map(\.description)) })
         return HTTPService(server: server)
+    }
+}
+
+extension StoreChoice.Cluster {
+    /// How the keys of the cluster with a prefix are followed.
+    fileprivate func configuration(prefix: [UInt8]) -> EtcdStoreConfiguration {
+        var configuration = EtcdStoreConfiguration(endpoints: endpoints, prefix: prefix, credentials: credentials)
+        if let tls = tls?.client { configuration.secure = { try tls.secure($0, host: $1) } }
+        return configuration
     }
 }
 
