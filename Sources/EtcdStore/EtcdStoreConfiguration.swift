@@ -1,5 +1,6 @@
 package import GRPC
 package import NIOCore
+package import RegistryStore
 
 /// Where the cluster is, which of its keys are followed, and as whom.
 package struct EtcdStoreConfiguration: Sendable {
@@ -23,6 +24,14 @@ package struct EtcdStoreConfiguration: Sendable {
     package var endpoints: [Endpoint]
     /// The keys that are followed and written begin so, as `/skydns/`; empty for all keys there are.
     package var prefix: [UInt8]
+    /// Where keys of other namespaces lie among those that are followed; none lies within another.
+    package var places: [MirrorPlace] = []
+    /// Whether `proxyRoutes` are used.
+    package var passesCallsOn = true
+    /// The most keys, and bytes of keys and values, that are read; more are left where they are, and the cluster is not
+    /// followed.
+    package var keysMax = Int.max
+    package var bytesMax = Int.max
     /// Nil when the cluster does not ask who calls.
     package var credentials: Credentials?
     package var timings = FollowerTimings()
