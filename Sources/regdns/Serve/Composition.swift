@@ -102,9 +102,10 @@ struct Composition: Sendable {
             view: view, logger: logger)
     }
 
-    /// All keys of the cluster, for those that v2 clients keep beside the names.
+    /// All keys of the cluster, for those that v2 clients keep beside the names; nil where the cluster asks who calls:
+    /// v2 clients are not asked here, and this node's rights are lent to nobody beyond the names.
     private func makeWide(_ registry: Registry) -> WideKeyspace? {
-        guard case .etcd(let cluster) = settings.store else { return nil }
+        guard case .etcd(let cluster) = settings.store, cluster.credentials == nil else { return nil }
         let prefix = registry.layout.prefixBytes
         var configuration = cluster.configuration(prefix: Array("/".utf8))
         configuration.places = WideKeyspace.places(besides: prefix)
