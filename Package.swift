@@ -45,6 +45,12 @@ let package = Package(
                 "DNSWire",
                 .product(name: "DequeModule", package: "swift-collections"),
             ]),
+        // The system's SQLite.
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        // The registry on a disk, over restarts.
+        .target(
+            name: "Persistence",
+            dependencies: ["CSQLite", "RegistryStore", .product(name: "Logging", package: "swift-log")]),
         .target(
             name: "DNSServer",
             dependencies: [
@@ -116,7 +122,7 @@ let package = Package(
         .executableTarget(
             name: "regdns",
             dependencies: [
-                "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore", "TLS",
+                "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore", "Persistence", "TLS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -140,6 +146,12 @@ let package = Package(
             path: "Tests/TestKit"),
         .testTarget(name: "DNSWireTests", dependencies: ["DNSWire", "RegdnsTestKit"]),
         .testTarget(name: "RegistryStoreTests", dependencies: ["RegistryStore", "RegdnsTestKit"]),
+        .testTarget(
+            name: "PersistenceTests",
+            dependencies: [
+                "DNSWire", "Persistence", "RegdnsTestKit", "RegistryStore",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         .testTarget(name: "DNSServerTests", dependencies: ["DNSServer", "RegdnsTestKit"]),
         .testTarget(
             name: "HTTPAdminTests",
@@ -210,6 +222,6 @@ if Context.environment["REGDNS_ONLY_TIDY"] != nil {
 }
 
 // Not for C, and not for what a generator wrote.
-for target in package.targets where !["CDatagram", "EtcdMessages"].contains(target.name) {
+for target in package.targets where !["CDatagram", "CSQLite", "EtcdMessages"].contains(target.name) {
     target.swiftSettings = (target.swiftSettings ?? []) + strict
 }

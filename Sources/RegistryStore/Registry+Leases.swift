@@ -5,14 +5,17 @@ extension Registry {
     package func grantLease(id: LeaseID?, milliseconds: Int64) throws(RegistryError) -> LeaseInfo {
         try checkWritable()
         return try state.withLock { (state) throws(RegistryError) in
-            try state.core.grant(id, milliseconds: milliseconds, now: clock.now)
+            defer { state.journal?.noteLease() }
+            return try state.core.grant(id, milliseconds: milliseconds, now: clock.now)
         }
     }
 
     /// Ends a lease and deletes its keys in key order under one revision. Throws `unknownLease`.
     @discardableResult
     package func revokeLease(_ id: LeaseID) throws(RegistryError) -> Receipt {
-        try write { (core, now) throws(RegistryError) in try core.revoke(id, now: now) }
+        // A lease without keys ends without a batch.
+        defer { position.count.add(1, ordering: .relaxed) }
+        return try write { (core, now) throws(RegistryError) in try core.revoke(id, now: now) }
     }
 
     /// Restarts a lease, a granted one or that of one entry. Throws `unknownLease`.

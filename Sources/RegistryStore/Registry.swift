@@ -25,12 +25,15 @@ package final class Registry: Sendable {
     package let isMirror: Bool
     let clock: RegistryClock
     let state: Mutex<State>
+    let position = JournalPosition()
     private let onSkippedValue: (@Sendable (SkippedValue) -> Void)?
 
     struct State: ~Copyable {
         var core: StoreCore
         var observers: [any RegistryObserver] = []
         var waiters = ChangeWaiters()
+        /// Nil while nobody keeps the registry on a disk.
+        var journal: StoreJournal?
     }
 
     /// - Parameters:
@@ -175,6 +178,7 @@ extension Registry.State {
         for outcome in outcomes {
             guard let batch = outcome.batch else { continue }
             hasChanged = true
+            journal?.note(batch, leases: core.leases)
             for observer in observers { observer.registryDidChange(batch) }
         }
         let waiters = hasChanged ? waiters.take(before: core.revision) : []

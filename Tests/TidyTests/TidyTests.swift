@@ -13,6 +13,9 @@ struct TidyTests {
             "CDatagram", "DNSWire", "RegistryStore", "Glibc", "Logging", "NIOConcurrencyHelpers", "NIOCore",
             "NIOPosix", "ServiceLifecycle", "Synchronization",
         ],
+        "Persistence": [
+            "CSQLite", "RegistryStore", "Dispatch", "Foundation", "Glibc", "Logging", "Synchronization",
+        ],
         "HTTPAdmin": [
             "RegistryStore", "FoundationEssentials", "Glibc", "HTTPTypes", "Hummingbird", "HummingbirdCore", "Logging",
             "NIOCore", "NIOHTTP1",
@@ -32,7 +35,7 @@ struct TidyTests {
             "NIOHTTP1", "NIOHTTP2", "NIOPosix", "ServiceLifecycle", "SwiftProtobuf", "Synchronization",
         ],
         "regdns": [
-            "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore", "TLS",
+            "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore", "Persistence", "TLS",
             "ArgumentParser", "Configuration", "Foundation", "Glibc", "HTTPTypes", "Logging", "NIOCore", "NIOHTTP1",
             "NIOPosix",
             "ServiceLifecycle", "Synchronization", "UnixSignals", "Yams",
@@ -100,6 +103,8 @@ struct TidyTests {
         "Sources/DNSServer/View/RawBlock.swift",
         "Sources/DNSServer/View/ZoneTable.swift",
         "Sources/DNSWire/Message/RawSpan+UnsafeLoads.swift",
+        "Sources/Persistence/FileCalls.swift",
+        "Sources/Persistence/SQLite/SQLiteDatabase.swift",
         "Sources/RegistryStore/Core/LeaseDeadlines.swift",
         "Sources/RegistryStore/Index/ByteOrder.swift",
         "Sources/RegistryStore/RegistryClock+System.swift",

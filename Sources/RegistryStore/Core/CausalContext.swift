@@ -55,6 +55,16 @@ package struct CausalContext: Hashable, Sendable {
         origins[origin] = known
     }
 
+    /// Takes over what an earlier process knew of an origin; gaps that are none are left out.
+    mutating func restore(origin: UInt64, head: UInt64, gaps: [ClosedRange<UInt64>]) {
+        guard head > 0, origins.count < originsMax || origins[origin] != nil else { return }
+        var kept: [ClosedRange<UInt64>] = []
+        for gap in gaps where gap.lowerBound > (kept.last?.upperBound ?? 0) && gap.upperBound < head {
+            kept.append(gap)
+        }
+        origins[origin] = Origin(head: head, gaps: kept)
+    }
+
     /// The first gap that ends at or after the sequence.
     private static func firstGap(notBelow sequence: UInt64, in gaps: [ClosedRange<UInt64>]) -> Int {
         var low = 0

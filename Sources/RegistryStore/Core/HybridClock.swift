@@ -32,6 +32,9 @@ struct HybridClock: Sendable {
         return Version(hlc: hlc, kind: kind, origin: origin, sequence: sequence)
     }
 
+    /// Takes over the greatest time of an earlier process of this node.
+    mutating func restore(_ hlc: UInt64) { last = max(last, hlc) }
+
     /// Takes over the time of a remote operation, as far as it is not absurd.
     mutating func observe(_ hlc: UInt64, unix: Int64) {
         last = max(last, min(hlc, Self.pack(unix &+ Self.leadMax)))

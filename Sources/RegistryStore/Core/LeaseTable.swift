@@ -74,6 +74,8 @@ struct LeaseTable {
     private var homeNames: [String]
     private var nextSerial: UInt64
     private let slotsMax: Int
+    /// Granted leases that changed, for who keeps them on a disk; nil when nobody does.
+    var touched: Set<Int64>?
 
     private static let sharedMark = UInt16(1) << 15
     /// The home of leases that an external store counts.
@@ -183,6 +185,7 @@ struct LeaseTable {
         homes[index] = home | (shared ? Self.sharedMark : 0)
         owners[index] = .nobody
         if shared || id != nil { granted[chosen] = slot }
+        if shared { touched?.insert(chosen) }
         return slot
     }
 
@@ -191,6 +194,7 @@ struct LeaseTable {
         let index = Int(slot)
         guard ids[index] != 0 else { return }
         wheel.cancel(slot)
+        if isShared(slot) { touched?.insert(ids[index]) }
         if granted[ids[index]] == slot { granted[ids[index]] = nil }
         ids[index] = 0
         owners[index] = .nobody
@@ -200,6 +204,9 @@ struct LeaseTable {
     /// Starts or restarts the lease: its full length from now, or no running at all while suspended.
     mutating func start(_ slot: UInt32, length: Int64, suspended: Bool, now: Moment) {
         let index = Int(slot)
+        if touched != nil, isShared(slot), lengths[index] != length || isSuspended(slot) != suspended {
+            touched?.insert(ids[index])
+        }
         lengths[index] = length
         renewals[index] = now.unix
         if !isHome(slot) {
@@ -213,6 +220,12 @@ struct LeaseTable {
             deadlines.set(slot, deadline)
             wheel.schedule(slot, deadline: deadline, now: now.monotonic)
         }
+    }
+
+    mutating func takeTouched() -> Set<Int64> {
+        guard let taken = touched else { return [] }
+        touched = []
+        return taken
     }
 
     /// Restarts the lease with the length it has; a suspended one stays so.
@@ -263,6 +276,7 @@ struct LeaseTable {
 
     /// Makes `home` the node that counts this lease, which the caller then starts.
     mutating func setHome(_ slot: UInt32, _ home: UInt16) {
+        if isShared(slot) { touched?.insert(ids[Int(slot)]) }
         homes[Int(slot)] = home | (homes[Int(slot)] & Self.sharedMark)
     }
 

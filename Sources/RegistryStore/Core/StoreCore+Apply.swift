@@ -5,6 +5,7 @@ extension StoreCore {
         do throws(RegistryError) {
             try Validation.bound("intents", intents.count, limits.maxIntentsPerBatch)
             for (index, intent) in intents.enumerated() { try perform(intent, at: index, &batch, now: now) }
+            try checkKeeping(batch.changes)
         } catch {
             rollBack(batch, now: now)
             for intent in intents { dropEmpty(intent.namespace) }

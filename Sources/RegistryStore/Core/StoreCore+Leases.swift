@@ -31,6 +31,7 @@ extension StoreCore {
             guard id.rawValue != 0 else { throw .invalid(field: "lease", value: "0", expected: "an id other than 0") }
             if leases.slot(of: id) != nil { throw .leaseExists(id) }
         }
+        if let keepingFailure { throw keepingFailure }
         guard let slot = leases.allocate(id: id, shared: true, length: milliseconds) else {
             throw .limitExceeded(limit: "leases", value: leases.count + 1, bound: limits.maxLeases)
         }
@@ -50,6 +51,7 @@ extension StoreCore {
     /// Ends a lease and deletes its keys, in key order and under one revision.
     mutating func revoke(_ id: LeaseID, now: Moment) throws(RegistryError) -> Outcome {
         guard let slot = leases.slot(of: id) else { throw .unknownLease(id) }
+        if let keepingFailure { throw keepingFailure }
         var batch = beginBatch()
         for entry in leases.owner(slot).entries {
             delete(entry, &batch, now: now)

@@ -12,6 +12,7 @@ extension StoreCore {
             try Validation.bound("intents", intents.count, limits.maxIntentsPerBatch)
             var place = 0
             results = try run(plan, &place, &batch, now: now)
+            try checkKeeping(batch.changes)
         } catch {
             rollBack(batch, now: now)
             for intent in intents { dropEmpty(intent.namespace) }

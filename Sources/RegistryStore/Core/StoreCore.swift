@@ -13,6 +13,8 @@ struct StoreCore: ~Copyable {
     var clock: HybridClock
     /// Operations of other processes that have been taken over.
     var context: CausalContext
+    /// Why nothing can be kept on the disk now; nil when it can, or need not be.
+    var keepingFailure: RegistryError?
     /// Batches that changed something since the start.
     private(set) var revision: Int64 = 0
     private(set) var entryCount = 0

@@ -48,6 +48,8 @@ struct TombstoneTable: ~Copyable {
     private(set) var evicted = 0
     /// Per origin the greatest sequence of a removal that is not remembered any more (replication's floor).
     private(set) var floors: [UInt64: UInt64] = [:]
+    /// For who keeps tombstones on a disk; nil when nobody does.
+    var news: TombstoneNews?
 
     private let bytesMax: Int
     private let leasedKeep: Int64
@@ -86,6 +88,7 @@ struct TombstoneTable: ~Copyable {
             namespace: namespace, key: key, version: version, removedAt: now, wasLeased: wasLeased, slot: slot)
         slots[Int(slot)] = tombstone
         tree.insert(tombstone)
+        news?.made.append(tombstone)
         bytes += tombstone.cost
         if wasLeased { links.append(slot, to: &leased) } else { links.append(slot, to: &permanent) }
         while bytes > bytesMax, let oldest = oldest() {
@@ -100,6 +103,15 @@ struct TombstoneTable: ~Copyable {
         slots.append(nil)
         return UInt32(slots.count - 1)
     }
+
+    mutating func takeNews() -> TombstoneNews {
+        guard let taken = news else { return TombstoneNews() }
+        news = TombstoneNews()
+        return taken
+    }
+
+    /// Takes over how far an earlier process has forgotten.
+    mutating func restoreFloor(of origin: UInt64, to floor: UInt64) { floors[origin] = floor }
 
     /// Forgets the tombstone of a key that was written again; a newer version stands for it now.
     mutating func supersede(_ namespace: Namespace, _ key: [UInt8]) {
@@ -141,6 +153,7 @@ struct TombstoneTable: ~Copyable {
     /// Gives up a tombstone while its key has not been written again.
     private mutating func forget(_ tombstone: Tombstone) {
         remove(tombstone)
+        news?.forgotten.append(tombstone)
         let origin = tombstone.version.origin
         let floor = floors[origin] ?? 0
         guard floor > 0 || floors.count < originsMax else { return }

@@ -1,0 +1,358 @@
+import Dispatch
+package import Logging
+package import RegistryStore
+import Synchronization
+
+/// Keeps a registry on a disk: writes what changed in groups, each one transaction, and says when a write is safe.
+///
+/// Whoever has applied a write and waits in `settle` is told when the group with it is in SQLite's log: then it
+/// survives the end of the process. With `Sync.always` the log was synced before, and it survives the loss of power;
+/// with `.interval` the log is synced once a second, so that this long may be lost to one. Writes that come while a
+/// group is written make the next one, so that a group is as large as the disk is slow.
+///
+/// When the disk fails the registry refuses what would have to be kept (`unavailable`) and goes on with the rest:
+/// reads, DNS, heartbeats, equal puts, expiry. The group that failed is tried again every second; nothing that was
+/// acknowledged waits in it.
+package final class RegistryKeeper: Sendable {
+    /// When the log is synced, relative to the reply.
+    package enum Sync: String, Sendable {
+        case always
+        case interval
+    }
+
+    /// How the registry came back.
+    package struct Start: Sendable {
+        package let entries: Int
+        package let tombstones: Int
+        /// Kept entries that found no room in the registry.
+        package let refused: Int
+        package let damage: DataDirectory.Damage?
+        /// The facts that the file had before.
+        package let facts: KeptFacts
+    }
+
+    /// Bounds and times.
+    package struct Settings: Sendable {
+        package var sync: Sync
+        /// Entries that wait to be written; doors wait for room beyond it.
+        package var waitingMax = 65_536
+        /// Entries that wait at most, whoever wrote them: with more, all of the registry is written anew.
+        package var notedMax = 1_048_576
+        /// Bytes of the log, as an estimate, from which on it is copied into the file.
+        package var logBytesMax = 16 << 20
+        /// How often the log is synced with `Sync.interval`, and what waits without anybody waiting for it is written.
+        package var syncPause: Duration = .seconds(1)
+        package var groupPause: Duration = .milliseconds(100)
+        /// How many numbers are reserved ahead, and how few may be left.
+        package var reservedAhead: Int64 = 200_000
+        package var reservedLeft: Int64 = 100_000
+
+        package init(sync: Sync) { self.sync = sync }
+    }
+
+    let registry: Registry
+    let settings: Settings
+    let directory: DataDirectory
+    let logger: Logger
+    let state = Mutex(State())
+    /// Writes groups, one at a time.
+    private let writing = DispatchQueue(label: "regdns.data.write")
+    /// Waits for the disk where groups do not.
+    let syncing = DispatchQueue(label: "regdns.data.sync")
+    /// Held while a group is written.
+    let disk: Mutex<Disk>
+    /// n of the registry's revision 0.
+    private let firstNumber: Atomic<Int64> = Atomic(0)
+
+    /// What only the writing queue needs.
+    struct Disk: Sendable {
+        /// Nil after a failure, until it can be opened again.
+        var file: RegistryFile?
+        /// The log, for syncs.
+        var log: OpenFile?
+        /// The identity of the file.
+        var number: Int?
+        /// A group that could not be written.
+        var unwritten: KeptGroup?
+        var facts: KeptFacts
+    }
+
+    struct State {
+        var isScheduled = false
+        var isClosed = false
+        /// Groups begun.
+        var begun = 0
+        var waiters: [Waiter] = []
+        /// Why the disk cannot be written; nil when it can.
+        var failure: String?
+        var counts = KeeperCounts()
+        var hasUnsynced = false
+    }
+
+    struct Waiter {
+        /// The group that has all that this one waits for.
+        let group: Int
+        let continuation: CheckedContinuation<RegistryError?, Never>
+    }
+
+    /// Opens the directory's file and gives the registry what it holds. The registry must be new.
+    ///
+    /// - Parameter layout: where keys of services lie, by which a file of another place is told.
+    package static func open(
+        _ directory: DataDirectory, registry: Registry, layout: String, settings: Settings, logger: Logger
+    ) throws(DataDirectoryError) -> (keeper: RegistryKeeper, start: Start) {
+        let (file, reading, damage) = try directory.open()
+        let node = reading.facts.node
+        let isRenamed = node != nil && node != registry.node
+        let refused = registry.restore(reading.content, isRenamed: isRenamed)
+        registry.startJournal(countMax: settings.notedMax, isWhole: isRenamed)
+        var facts = reading.facts
+        (facts.node, facts.layout) = (registry.node, layout)
+        let disk = Disk(file: nil, log: nil, number: nil, unwritten: nil, facts: facts)
+        let keeper = RegistryKeeper(registry, directory, disk, settings, logger)
+        try keeper.begin(with: file)
+        let start = Start(
+            entries: reading.content.entries.count - refused, tombstones: reading.content.tombstones.count,
+            refused: refused, damage: damage, facts: reading.facts)
+        return (keeper, start)
+    }
+
+    private init(
+        _ registry: Registry, _ directory: DataDirectory, _ disk: Disk, _ settings: Settings,
+        _ logger: Logger
+    ) {
+        self.registry = registry
+        self.directory = directory
+        self.settings = settings
+        self.logger = logger
+        self.disk = Mutex(disk)
+    }
+
+    /// Makes the file ready for groups.
+    private func begin(with file: RegistryFile) throws(DataDirectoryError) {
+        do {
+            try file.prepareForGroups(syncsAlways: settings.sync == .always)
+        } catch {
+            throw DataDirectoryError(
+                path: directory.file, reason: "cannot be written: \(error)",
+                remedy: "let this user write the files in \(directory.path)")
+        }
+        let number = directory.currentFileNumber()
+        disk.withLock { disk in
+            disk.file = file
+            disk.number = number
+        }
+    }
+
+    // MARK: Numbers
+
+    /// Reserves numbers for clients from `first` on, the number of the registry's revision 0. To be called before any
+    /// is shown.
+    package func reserve(from first: Int64) throws(DataDirectoryError) {
+        firstNumber.store(first, ordering: .relaxed)
+        let error = disk.withLock { disk in write(&disk) }
+        if let error {
+            throw DataDirectoryError(
+                path: directory.file, reason: "cannot be written: \(error)", remedy: "make room, or repair the disk")
+        }
+    }
+
+    private func reserve(for revision: Int64, _ facts: inout KeptFacts) {
+        let number = firstNumber.load(ordering: .relaxed) &+ revision
+        if number > facts.reserved &- settings.reservedLeft { facts.reserved = number &+ settings.reservedAhead }
+    }
+
+    // MARK: Groups
+
+    /// Has what waits written soon.
+    func schedule() {
+        let isNew = state.withLock { state in
+            if state.isScheduled || state.isClosed { return false }
+            state.isScheduled = true
+            return true
+        }
+        if isNew { writing.async { self.writeGroups() } }
+    }
+
+    private func writeGroups() {
+        while true {
+            let group = state.withLock { state in
+                state.begun += 1
+                return state.begun
+            }
+            let error = disk.withLock { disk in write(&disk) }
+            let isDone = finish(group, error)
+            if isDone { break }
+        }
+        shortenLog()
+    }
+
+    /// Writes what waits; nil when nothing was in the way.
+    private func write(_ disk: inout Disk) -> SQLiteError? {
+        do throws(SQLiteError) {
+            if disk.file == nil { try reopen(&disk) }
+            guard disk.file != nil else { return nil }
+            if let unwritten = disk.unwritten {
+                try write(unwritten, &disk)
+                disk.unwritten = nil
+            }
+            guard let group = registry.takeGroup() else { return nil }
+            do throws(SQLiteError) {
+                try write(group, &disk)
+            } catch {
+                disk.unwritten = group
+                throw error
+            }
+            return nil
+        } catch {
+            // A full disk leaves the file as it is.
+            if error.kind != .full { (disk.file, disk.log) = (nil, nil) }
+            return error
+        }
+    }
+
+    private func write(_ group: KeptGroup, _ disk: inout Disk) throws(SQLiteError) {
+        var facts = disk.facts
+        reserve(for: group.revision, &facts)
+        guard let file = disk.file, file.needs(group, facts) else { return }
+        try disk.file?.write(group, facts: facts)
+        disk.facts = facts
+        if disk.log == nil { disk.log = directory.openLog() }
+        let rows = (disk.file?.rowsWritten ?? 0) - file.rowsWritten
+        state.withLock { state in
+            state.hasUnsynced = settings.sync == .interval
+            state.counts.groups += 1
+            state.counts.rows += rows
+            if settings.sync == .always { state.counts.syncs += 1 }
+        }
+    }
+
+    /// Opens the file again after a failure. One that is gone or damaged is made anew of what the registry has.
+    private func reopen(_ disk: inout Disk) throws(SQLiteError) {
+        var file = disk.number == directory.currentFileNumber() ? try directory.reopen(disk.facts) : nil
+        if file == nil {
+            do throws(DataDirectoryError) {
+                let found = try directory.open()
+                if let damage = found.damage { logger.error("\(damage)", metadata: ["path": "\(directory.file)"]) }
+                file = found.file
+            } catch {
+                throw SQLiteError(code: 14, message: "\(error)")
+            }
+            registry.keepWhole()
+            disk.unwritten = nil
+        }
+        try file?.prepareForGroups(syncsAlways: settings.sync == .always)
+        disk.number = directory.currentFileNumber()
+        disk.file = file
+    }
+
+    /// Tells who waited for a group; false when there is more to do at once.
+    private func finish(_ group: Int, _ error: SQLiteError?, isScheduled: Bool = true) -> Bool {
+        let (ready, isDone, news) = state.withLock { state -> ([Waiter], Bool, News?) in
+            var news: News?
+            if let error {
+                if state.failure == nil { news = .failed("\(error)") }
+                state.failure = "\(error)"
+                state.counts.failures += 1
+            } else if state.failure != nil {
+                state.failure = nil
+                news = .recovered
+            }
+            let ready = error == nil ? state.waiters.filter { $0.group <= group } : state.waiters
+            state.waiters = error == nil ? state.waiters.filter { $0.group > group } : []
+            let isDone = state.waiters.isEmpty
+            if isDone, isScheduled { state.isScheduled = false }
+            return (ready, isDone, news)
+        }
+        tell(news)
+        let refusal = error.map { Self.refusal("\($0)") }
+        for waiter in ready { waiter.continuation.resume(returning: refusal) }
+        return isDone
+    }
+
+    private enum News {
+        case failed(String)
+        case recovered
+    }
+
+    private func tell(_ news: News?) {
+        switch news {
+        case .failed(let reason):
+            registry.refuseKeeping(Self.refusal(reason))
+            logger.error(
+                "registrations cannot be kept: writes are refused until the disk takes them; answers go on",
+                metadata: ["path": "\(directory.file)", "reason": "\(reason)"])
+        case .recovered:
+            registry.refuseKeeping(nil)
+            logger.notice("registrations are kept again", metadata: ["path": "\(directory.file)"])
+        case nil: break
+        }
+    }
+
+    private static func refusal(_ reason: String) -> RegistryError {
+        .unavailable(reason: "registrations cannot be kept on the disk: \(reason)", retryAfterSeconds: 1)
+    }
+
+    // MARK: The log
+
+    /// Copies a long log into the file. Nobody waits then but who comes meanwhile.
+    private func shortenLog() {
+        disk.withLock { disk in
+            guard let file = disk.file, file.logBytes > settings.logBytesMax else { return }
+            do throws(SQLiteError) {
+                try disk.file?.shortenLog(truncating: false)
+                state.withLock { $0.counts.checkpoints += 1 }
+            } catch {
+                logger.warning("the log of the data directory cannot be copied", metadata: ["reason": "\(error)"])
+            }
+        }
+    }
+
+    /// Has the disk take the log; for `Sync.interval`.
+    func syncLog() {
+        // Groups go on while the disk works.
+        guard let log = disk.withLock({ $0.log }) else { return }
+        let isDue = state.withLock { state in
+            defer { state.hasUnsynced = false }
+            return state.hasUnsynced
+        }
+        guard isDue else { return }
+        if log.sync() {
+            state.withLock { $0.counts.syncs += 1 }
+        } else {
+            fail(SQLiteError(code: 10, message: "the log cannot be synced: \(OpenFile.reason)"))
+        }
+    }
+
+    /// Looks whether the file is still the one that has its name.
+    func checkFile() {
+        let number = directory.currentFileNumber()
+        let isSame = disk.withLock { $0.file == nil || $0.number == number }
+        if !isSame { fail(SQLiteError(code: 14, message: "the file is gone, or is another")) }
+    }
+
+    /// Treats the file as one that cannot be written; it is opened again with the next group.
+    private func fail(_ error: SQLiteError) {
+        disk.withLock { disk in
+            disk.file = nil
+            disk.log = nil
+        }
+        let group = state.withLock { $0.begun }
+        _ = finish(group, error, isScheduled: false)
+    }
+
+    /// Writes what is left and closes the file. Nothing is kept afterwards.
+    func close() {
+        writing.sync { writeGroups() }
+        state.withLock { $0.isClosed = true }
+        disk.withLock { disk in
+            do throws(SQLiteError) {
+                try disk.file?.shortenLog(truncating: true)
+            } catch {
+                logger.warning("the log of the data directory cannot be copied", metadata: ["reason": "\(error)"])
+            }
+            disk.file = nil
+            disk.log = nil
+        }
+    }
+}

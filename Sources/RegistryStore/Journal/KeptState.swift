@@ -1,0 +1,146 @@
+/// A lease as it is kept over restarts. What is left of it is not kept: who comes back counts its whole length anew.
+package struct KeptLease: Hashable, Sendable {
+    package var id: LeaseID
+    package var milliseconds: Int64
+    /// Granted by itself, and may own many keys.
+    package var isShared: Bool
+    package var isSuspended: Bool
+    /// The node that counts it; nil for the node that keeps it.
+    package var home: String?
+
+    package init(id: LeaseID, milliseconds: Int64, isShared: Bool, isSuspended: Bool, home: String?) {
+        self.id = id
+        self.milliseconds = milliseconds
+        self.isShared = isShared
+        self.isSuspended = isSuspended
+        self.home = home
+    }
+}
+
+/// An entry as it is kept over restarts: everything but the numbers of one process.
+package struct KeptEntry: Hashable, Sendable {
+    package var namespace: Namespace
+    package var key: [UInt8]
+    package var value: PutValue
+    package var version: Version
+    /// Unix milliseconds of the registration.
+    package var registeredAt: Int64
+    package var lease: LeaseID?
+    /// The lease when it is of this entry alone; a granted one is kept by itself.
+    package var ownLease: KeptLease?
+    /// The HTTP dialects show the entry by its key, also where its value names an id.
+    package var isShownByKey: Bool
+
+    package init(
+        namespace: Namespace, key: [UInt8], value: PutValue, version: Version, registeredAt: Int64, lease: LeaseID?,
+        ownLease: KeptLease?, isShownByKey: Bool
+    ) {
+        self.namespace = namespace
+        self.key = key
+        self.value = value
+        self.version = version
+        self.registeredAt = registeredAt
+        self.lease = lease
+        self.ownLease = ownLease
+        self.isShownByKey = isShownByKey
+    }
+
+    package init(_ entry: Entry, ownLease: KeptLease?) {
+        self.init(
+            namespace: entry.namespace, key: entry.key, value: entry.putValue, version: entry.version,
+            registeredAt: entry.registeredAt, lease: entry.lease, ownLease: ownLease,
+            isShownByKey: entry.derivedIdentity != nil)
+    }
+}
+
+/// A removal as it is kept over restarts.
+package struct KeptTombstone: Hashable, Sendable {
+    package var namespace: Namespace
+    package var key: [UInt8]
+    package var version: Version
+    /// Unix milliseconds when the removal was applied here.
+    package var removedAt: Int64
+    package var wasLeased: Bool
+
+    package init(namespace: Namespace, key: [UInt8], version: Version, removedAt: Int64, wasLeased: Bool) {
+        self.namespace = namespace
+        self.key = key
+        self.version = version
+        self.removedAt = removedAt
+        self.wasLeased = wasLeased
+    }
+}
+
+/// What a process has made and taken over of operations, at one moment.
+package struct KeptClock: Hashable, Sendable {
+    /// The greatest hybrid time given or taken over.
+    package var hlc: UInt64
+    /// The process, and how many operations it has made.
+    package var origin: UInt64
+    package var sequence: UInt64
+
+    package init(hlc: UInt64, origin: UInt64, sequence: UInt64) {
+        self.hlc = hlc
+        self.origin = origin
+        self.sequence = sequence
+    }
+}
+
+/// Which operations of an origin have been taken over.
+package struct KeptOrigin: Hashable, Sendable {
+    package var head: UInt64
+    package var gaps: [ClosedRange<UInt64>]
+    /// The greatest removal that is not remembered any more; 0 for none.
+    package var floor: UInt64
+
+    package init(head: UInt64, gaps: [ClosedRange<UInt64>], floor: UInt64) {
+        self.head = head
+        self.gaps = gaps
+        self.floor = floor
+    }
+}
+
+/// Everything of a store that survives a restart.
+package struct KeptContent: Hashable, Sendable {
+    package var entries: [KeptEntry] = []
+    package var tombstones: [KeptTombstone] = []
+    /// Granted leases.
+    package var leases: [KeptLease] = []
+    /// By origin.
+    package var origins: [UInt64: KeptOrigin] = [:]
+    /// Nil when nothing has been kept yet.
+    package var clock: KeptClock?
+
+    package init() {}
+}
+
+/// What has changed in a store since the group before: to be kept as a whole or not at all.
+package struct KeptGroup: Sendable {
+    /// The group holds all there is: what else is kept is to go.
+    package var isWhole = false
+    /// In the order of the writes; of one key the greatest version counts, of equal ones the last.
+    package var entries: [(entry: Entry, ownLease: KeptLease?)] = []
+    package var tombstones: [Tombstone] = []
+    /// Tombstones that are not remembered any more.
+    package var forgotten: [Tombstone] = []
+    package var leases: [KeptLease] = []
+    package var endedLeases: [LeaseID] = []
+    /// As they are after all of this.
+    package var context: CausalContext
+    package var floors: [UInt64: UInt64]
+    package var clock: KeptClock
+    package var revision: Int64
+    package var now: Moment
+
+    package var changeCount: Int {
+        entries.count + tombstones.count + forgotten.count + leases.count + endedLeases.count
+    }
+}
+
+extension Entry {
+    /// The value as it was put.
+    package var putValue: PutValue {
+        if let storedValue { return .bytes(storedValue) }
+        return registration.map { .registration($0) } ?? .bytes([])
+    }
+}

@@ -1,0 +1,15 @@
+/// What keeps a registry over restarts, as far as doors have to do with it: they answer a write when it is kept.
+package protocol RegistryDurability: Sendable {
+    /// Grows with every write that has to be kept: who sees the same number before and after a call wrote nothing.
+    var position: Int { get }
+
+    /// Whether a write may be applied without `waitForRoom`.
+    var hasRoom: Bool { get }
+
+    /// Waits until what waits to be kept is within its bound. Throws `unavailable` when nothing can be kept.
+    func waitForRoom() async throws(RegistryError)
+
+    /// Waits until everything that was applied before the call is kept. Throws `unavailable` when it cannot be: it is
+    /// in effect all the same.
+    func settle() async throws(RegistryError)
+}
