@@ -341,7 +341,7 @@ extension Keyspace {
     }
 
     /// The only place where errors of the store become errors of the v2 API.
-    private func v2Error(_ error: RegistryError) -> V2Error {
+    func v2Error(_ error: RegistryError) -> V2Error {
         switch error {
         case .preconditionFailed, .notFound:
             // Without a cause: the key is not as it was looked at, so it is looked at again.
@@ -353,7 +353,7 @@ extension Keyspace {
         case .invalid(let field, let value, let expected):
             V2Error(.invalidForm, cause: "\(field): \(value): expected \(expected)", index: index)
         case .unavailable(let reason, _):
-            V2Error(.internalError, cause: reason, index: index)
+            V2Error(writer == nil ? .notKept : .internalError, cause: reason, index: index)
         default:
             V2Error(.internalError, cause: "\(error)", index: index)
         }

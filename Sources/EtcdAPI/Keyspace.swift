@@ -16,6 +16,8 @@ package final class Keyspace: Sendable {
     let registry: Registry
     /// Where v2 writes go when the registry is only the copy of it; nil for the registry itself.
     let writer: (any RegistryWriter)?
+    /// What keeps the registry over restarts; nil when nothing does.
+    let durability: (any RegistryDurability)?
     let namespace: Namespace
     /// What directories begin with that another key space of this node ends; nil when all are ended here.
     let leftToOthers: [UInt8]?
@@ -48,14 +50,16 @@ package final class Keyspace: Sendable {
     ///   - registry: the store, which every door shares.
     ///   - writer: what writes go through when the registry is the copy of an etcd cluster: `numbers` must be
     ///     `.clusters` then, and the cluster must have the `places` for directories.
+    ///   - durability: what keeps the registry over restarts: writes are answered when they are kept.
     ///   - namespace: the keys this view shows.
     ///   - leftToOthers: what directories begin with that another key space sees the end of.
     ///   - numbers: the numbers of this process; nil for those of a node without a tag or a state file.
     ///   - rememberedDirectories: bound of the tree's memory, for directories and for kept creations each.
     ///   - watches: bound on those who wait at once.
     package init(
-        registry: Registry, writer: (any RegistryWriter)? = nil, namespace: Namespace = .default,
-        leftToOthers: [UInt8]? = nil, numbers: RevisionNumbers? = nil, rememberedDirectories: Int = 65_536,
+        registry: Registry, writer: (any RegistryWriter)? = nil, durability: (any RegistryDurability)? = nil,
+        namespace: Namespace = .default, leftToOthers: [UInt8]? = nil, numbers: RevisionNumbers? = nil,
+        rememberedDirectories: Int = 65_536,
         watches: Int = 16_384,
         clock: RegistryClock = .system
     ) {
@@ -78,6 +82,7 @@ package final class Keyspace: Sendable {
             })
         self.registry = registry
         self.writer = writer
+        self.durability = durability
         self.namespace = namespace
         self.leftToOthers = leftToOthers
         self.numbers = numbers

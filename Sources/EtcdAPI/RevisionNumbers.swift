@@ -46,6 +46,9 @@ package struct RevisionNumbers: Sendable, Hashable {
     /// Those of a registry that is the copy of an etcd cluster: the revisions are the cluster's as they are.
     package static let clusters = RevisionNumbers(boot: 0)
 
+    /// The number of revision 0 without the tag: what is reserved on a disk counts from there.
+    package var firstCount: Int64 { boot & Self.countMask }
+
     /// etcd's number for a revision of the store, which must not be negative.
     package func number(of revision: Int64) -> Int64 { boot &+ revision }
 

@@ -13,3 +13,32 @@ package protocol RegistryDurability: Sendable {
     /// in effect all the same.
     func settle() async throws(RegistryError)
 }
+
+/// What became of something that may have written.
+package enum KeptOutcome<Value: Sendable>: Sendable {
+    /// Done, and nothing of it has to be waited for.
+    case done(Value)
+    /// Gives the value when what was written is kept.
+    case pending(@Sendable () async throws(RegistryError) -> Value)
+}
+
+extension RegistryDurability {
+    /// Runs something that may write, at once if there is room for it.
+    package func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) -> KeptOutcome<Value> {
+        guard hasRoom else {
+            return .pending { () throws(RegistryError) in
+                try await waitForRoom()
+                let value = body()
+                try await settle()
+                return value
+            }
+        }
+        let before = position
+        let value = body()
+        guard position != before else { return .done(value) }
+        return .pending { () throws(RegistryError) in
+            try await settle()
+            return value
+        }
+    }
+}

@@ -37,7 +37,7 @@ struct KeysRequest {
             if let writer = keyspace.writer {
                 return .later { await answer(action, withNodes, operation, through: writer) }
             }
-            return .now(answer(action, withNodes) { () throws(V2Error) in try keyspace.write(operation) })
+            return keptAnswer { answer(action, withNodes) { () throws(V2Error) in try keyspace.write(operation) } }
         } catch {
             return .now(refusal(error))
         }
@@ -79,8 +79,24 @@ struct KeysRequest {
 
     func refusal(_ error: V2Error) -> EtcdAnswer {
         var fields = [clusterID, (.etcdIndex, String(error.index))]
-        if error.code == .overloaded { fields.append((.retryAfter, "1")) }
+        if [.overloaded, .notKept].contains(error.code) { fields.append((.retryAfter, "1")) }
         return EtcdAnswer(status: error.httpStatus, contentType: .json, fields: fields, body: error.json)
+    }
+
+    /// The answer to a write, once what it wrote is kept.
+    private func keptAnswer(_ write: @escaping @Sendable () -> EtcdAnswer) -> EtcdAnswering {
+        guard let durability = keyspace.durability else { return .now(write()) }
+        switch durability.run(write) {
+        case .done(let answer): return .now(answer)
+        case .pending(let rest):
+            return .later {
+                do throws(RegistryError) {
+                    return try await rest()
+                } catch {
+                    return refusal(keyspace.v2Error(error))
+                }
+            }
+        }
     }
 
     /// The head goes out at once: its index says from where on the client misses nothing.

@@ -25,6 +25,8 @@ struct V2Error: Error, Equatable {
         case overloaded = 603
         /// regdns: the registry holds as much as it may.
         case storeFull = 604
+        /// regdns: the disk does not take what is to be kept.
+        case notKept = 605
     }
 
     let code: Code
@@ -65,6 +67,7 @@ struct V2Error: Error, Equatable {
         case .tooLarge: "Request too large"
         case .overloaded: "Server is busy"
         case .storeFull: "Registry is full"
+        case .notKept: "Write cannot be kept"
         }
     }
 
@@ -80,7 +83,7 @@ struct V2Error: Error, Equatable {
             400
         case .internalError: 500
         case .tooLarge: 413
-        case .overloaded: 503
+        case .overloaded, .notKept: 503
         case .storeFull: 507
         }
     }

@@ -41,8 +41,16 @@ package struct EtcdV3: Sendable {
         routes.add(service: "etcdserverpb.KV", "DeleteRange", kv.deleteRangeMethod)
         routes.add(service: "etcdserverpb.KV", "Txn", kv.txnMethod)
         routes.add(service: "etcdserverpb.KV", "Compact", .plain(kv.compact))
-        routes.add(service: "etcdserverpb.Lease", "LeaseGrant", .plain(lease.grant))
-        routes.add(service: "etcdserverpb.Lease", "LeaseRevoke", .plain(lease.revoke))
+        routes.add(
+            service: "etcdserverpb.Lease", "LeaseGrant",
+            context.kept { buffer, _ throws(GRPCStatus) in
+                try Messages.write(try lease.grant(try Messages.read(buffer)))
+            })
+        routes.add(
+            service: "etcdserverpb.Lease", "LeaseRevoke",
+            context.kept { buffer, _ throws(GRPCStatus) in
+                try Messages.write(try lease.revoke(try Messages.read(buffer)))
+            })
         routes.add(service: "etcdserverpb.Lease", "LeaseTimeToLive", .plain(lease.timeToLive))
         routes.add(service: "etcdserverpb.Lease", "LeaseLeases", .plain(lease.leases))
         routes.add(

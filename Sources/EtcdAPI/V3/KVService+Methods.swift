@@ -8,7 +8,7 @@ import SwiftProtobuf
 extension KVService {
     /// `Put` without a message object for the answer.
     var putMethod: GRPCMethod {
-        .immediate { buffer, _ throws(GRPCStatus) in
+        context.kept { buffer, _ throws(GRPCStatus) in
             let request: EtcdPutRequest = try Messages.read(buffer)
             let receipt = try write(request, bytes: buffer.readableBytes)
             var answer = ByteBuffer()
@@ -32,7 +32,7 @@ extension KVService {
         .immediateOrLater { buffer, _ throws(GRPCStatus) in
             let request: EtcdDeleteRangeRequest = try Messages.read(buffer)
             let isLong = holdsMany(KeyRange(key: request.key, end: request.rangeEnd))
-            return try answer(isLong: isLong) { () throws(GRPCStatus) in
+            return try answer(isLong: isLong, mayWrite: true) { () throws(GRPCStatus) in
                 try Messages.write(try deleteRange(request, bytes: buffer.readableBytes))
             }
         }
@@ -41,23 +41,25 @@ extension KVService {
     var txnMethod: GRPCMethod {
         .immediateOrLater { buffer, _ throws(GRPCStatus) in
             let request: EtcdTxnRequest = try Messages.read(buffer)
-            return try answer(isLong: isLong(request)) { () throws(GRPCStatus) in
+            return try answer(isLong: isLong(request), mayWrite: true) { () throws(GRPCStatus) in
                 try Messages.write(try txn(request, bytes: buffer.readableBytes))
             }
         }
     }
 
     private func answer(
-        isLong: Bool, _ body: @escaping @Sendable () throws(GRPCStatus) -> ByteBuffer
+        isLong: Bool, mayWrite: Bool = false, _ body: @escaping @Sendable () throws(GRPCStatus) -> ByteBuffer
     ) throws(GRPCStatus) -> GRPCAnswer {
-        guard isLong else { return .now(try body()) }
+        guard isLong else { return mayWrite ? try context.kept(body) : .now(try body()) }
         let longAnswers = context.keyspace.longAnswers
         return .later { () throws(GRPCStatus) in
-            try await longAnswers.make { () throws(GRPCStatus) in
+            let answer = try await longAnswers.make { () throws(GRPCStatus) in
                 // Its turn may come when nobody waits any more.
                 if Task.isCancelled { throw GRPCStatus(.cancelled, "context canceled") }
                 return try body()
             }
+            if mayWrite { try await context.settle() }
+            return answer
         }
     }
 

@@ -1,4 +1,5 @@
 import Logging
+import Persistence
 import ServiceLifecycle
 
 /// Prints the start line when everything listens and the node has something to answer from.
@@ -7,15 +8,20 @@ struct Announcement: Service {
     private let cluster: ClusterService?
     private let readiness: Readiness
     private let store: StoreChoice
+    private let data: DataSettings?
     private let logger: Logger
     private let bound: AsyncStream<[String]>
     private let addresses: AsyncStream<[String]>.Continuation
 
-    init(start: StartLine, cluster: ClusterService?, readiness: Readiness, store: StoreChoice, logger: Logger) {
+    init(
+        start: StartLine, cluster: ClusterService?, readiness: Readiness, store: StoreChoice, data: DataSettings?,
+        logger: Logger
+    ) {
         self.start = start
         self.cluster = cluster
         self.readiness = readiness
         self.store = store
+        self.data = data
         self.logger = logger
         (bound, addresses) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
     }
@@ -45,7 +51,8 @@ struct Announcement: Service {
     }
 
     private var ready: String {
-        switch store {
+        if let data { return "ready; registrations are kept in \(data.directory), sync \(data.sync.rawValue)" }
+        return switch store {
         case .memory: "ready; registrations are kept in memory only and end with this process"
         case .etcd: "ready; registrations are kept in the etcd cluster"
         }

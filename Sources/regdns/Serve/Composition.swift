@@ -6,6 +6,7 @@ import HTTPAdmin
 import Logging
 import NIOCore
 import NIOPosix
+import Persistence
 import RegistryStore
 import ServiceLifecycle
 import TLS
@@ -30,6 +31,7 @@ struct Composition: Sendable {
         for warning in settings.warnings { log.warning("\(warning)") }
 
         let registry = makeRegistry()
+        let data = try makeData(registry)
         let forwarding = try Forwarding(settings, log: logs.logger("forward"))
         let dns = makeDNS(registry, forwarding)
         let zones = settings.zonesDirectory.map { path in
@@ -39,7 +41,7 @@ struct Composition: Sendable {
 
         let dnsAddresses = try await bind(dns)
         let cluster = makeCluster(registry, dns.view)
-        let etcd = try await makeEtcd(registry, cluster)
+        let etcd = try await makeEtcd(registry, cluster, data)
         let start = StartLine(
             dns: dnsAddresses, http: [], etcd: etcd.server?.addresses.map(\.description) ?? [], node: settings.node,
             domain: settings.domain.textWithoutFinalDot, store: settings.store.name)
@@ -47,9 +49,11 @@ struct Composition: Sendable {
         let queries: @Sendable () -> UInt64 = { dns.totals.values.first { $0.name == "queries" }?.value ?? 0 }
         let operations = ServerFacts(
             settings: settings, readiness: readiness, registry: registry, dns: dns, forwarder: forwarding.forwarder,
-            etcd: etcd, zones: zones, rate: rate, cluster: cluster)
+            etcd: etcd, zones: zones, rate: rate, cluster: cluster, data: data)
 
-        var services: [any Service] = [
+        // The first is the last one to be stopped: what the others still write is kept.
+        var services: [any Service] = data.map { [$0] } ?? []
+        services += [
             ExpiryLoop(registry: registry, directories: etcd.keyspace, writer: cluster?.store),
             Observation(registry: registry, rate: rate, queries: queries, logger: logs.logger("store")),
             Reloading(logger: log) {
@@ -62,9 +66,10 @@ struct Composition: Sendable {
         if let wide = etcd.wide { services.append(WideFollowing(wide: wide)) }
         if let server = etcd.server { services.append(server) }
         let announcement = Announcement(
-            start: start, cluster: cluster, readiness: readiness, store: settings.store, logger: log)
+            start: start, cluster: cluster, readiness: readiness, store: settings.store, data: settings.data,
+            logger: log)
         services.append(announcement)
-        services.append(makeHTTP(registry, cluster, etcd: etcd.handler, operations, announcement))
+        services.append(makeHTTP(registry, cluster, data, etcd: etcd.handler, operations, announcement))
         services.append(DNSAfterContent(dns: dns, cluster: cluster))
         services.append(LameDuck(time: settings.lameDuck, readiness: readiness, logger: log))
         try await run(services)
@@ -90,6 +95,11 @@ struct Composition: Sendable {
             layout: KeyLayout(prefix: settings.pathPrefix, domain: settings.domain), node: settings.node,
             origin: .random(in: 1 ... .max), limits: limits, clock: clock,
             isMirror: settings.store.isExternal)
+    }
+
+    private func makeData(_ registry: Registry) throws(UserError) -> DataService? {
+        guard let data = settings.data else { return nil }
+        return try DataService(data, registry: registry, clock: clock, logger: logs.logger("data"))
     }
 
     private func makeCluster(_ registry: Registry, _ view: DNSView) -> ClusterService? {
@@ -163,10 +173,13 @@ struct Composition: Sendable {
         }
     }
 
-    private func makeEtcd(_ registry: Registry, _ cluster: ClusterService?) async throws(UserError) -> EtcdDoor {
+    private func makeEtcd(
+        _ registry: Registry, _ cluster: ClusterService?, _ data: DataService?
+    ) async throws(UserError) -> EtcdDoor {
         let readiness = readiness
         let keyspace = Keyspace(
-            registry: registry, writer: cluster?.store, numbers: cluster == nil ? nil : .clusters, clock: clock)
+            registry: registry, writer: cluster?.store, durability: data?.keeper,
+            numbers: cluster == nil ? data?.numbers : .clusters, clock: clock)
         let listening = ListeningAddresses()
         let proxy = cluster?.store.proxyRoutes
         let v3 = proxy == nil ? EtcdV3(keyspace: keyspace, etcdAddresses: { listening.addresses }) : nil
@@ -197,8 +210,8 @@ struct Composition: Sendable {
     private static let etcdLoops = MultiThreadedEventLoopGroup(numberOfThreads: max(1, System.coreCount / 4))
 
     private func makeHTTP(
-        _ registry: Registry, _ cluster: ClusterService?, etcd: EtcdHTTPHandler, _ facts: ServerFacts,
-        _ announcement: Announcement
+        _ registry: Registry, _ cluster: ClusterService?, _ data: DataService?, etcd: EtcdHTTPHandler,
+        _ facts: ServerFacts, _ announcement: Announcement
     ) -> any Service {
         guard !settings.http.isEmpty else {
             announcement.listening([])
@@ -206,8 +219,10 @@ struct Composition: Sendable {
         }
         let counters = HTTPCounters()
         var routes = RouteTable<HTTPAdmin.Operation>()
+        let own = data.map { KeptWriter(registry: registry, durability: $0.keeper) } as (any RegistryWriter)?
+        let writer: any RegistryWriter = cluster?.store ?? own ?? registry
         Amalgam8Door(
-            registry: registry, writer: cluster?.store ?? registry,
+            registry: registry, writer: writer,
             leases: LeasePolicy(
                 defaultMilliseconds: settings.leaseDefault.wholeMilliseconds,
                 minMilliseconds: settings.leaseMin.wholeMilliseconds,

@@ -16,6 +16,8 @@ struct ServerFacts: Sendable {
     let rate: QueryRate
     /// Nil when the truth is in this process.
     let cluster: ClusterService?
+    /// Nil when nothing is kept over a restart.
+    let data: DataService?
 
     /// Why the node is not ready; empty when it is.
     var notReady: [String] { readiness.notReady + [cluster?.notReady].compactMap { $0 } }
@@ -31,7 +33,7 @@ struct ServerFacts: Sendable {
             RegistryMetrics.provider(registry), { http.families() }, { ServerMetrics.dns(dns) },
             { ServerMetrics.forwarder(forwarder.counters) },
             { ServerMetrics.etcd(etcd.server?.counters ?? etcd.handler.counters) },
-            { cluster?.metrics() ?? [] },
+            { cluster?.metrics() ?? [] }, { data?.metrics() ?? [] },
         ]
         return providers
     }
@@ -40,7 +42,7 @@ struct ServerFacts: Sendable {
         [
             (name: "store", value: settings.store.name), (name: "domain", value: settings.domain.textWithoutFinalDot),
             (name: "zones", value: "\(zones?.count ?? 0)"), (name: "gossip", value: "off"),
-        ]
+        ] + (data?.facts ?? [])
     }
 
     private var degradations: [OperationsDoor.Degradation] {
@@ -49,6 +51,7 @@ struct ServerFacts: Sendable {
             OperationsDoor.Degradation(what: "forwarding", why: "\(SocketEndpoint.text(of: server)) does not answer")
         }
         list += cluster?.degradations ?? []
+        list += data?.degradations ?? []
         let skipped = registry.counts().skippedValues
         if skipped > 0 {
             list.append(.init(what: "values", why: "\(skipped) stored values are no services (GET /api/v1/skipped)"))

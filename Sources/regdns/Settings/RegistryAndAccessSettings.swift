@@ -49,10 +49,10 @@ enum StoreSettings: SettingSection {
     static let title = "Store"
 
     static let dataDirectory = Setting(
-        "data-dir", "DIR", .path, note: "memory only", .later(harmless: []), help: "Keeps registrations over restarts.")
+        "data-dir", "DIR", .path, note: "memory only", help: "Keeps registrations over restarts.")
     static let sync = Setting(
-        "sync", "always|interval", .choice("always", "interval"), default: "interval", .later(harmless: []),
-        help: "When the data directory is flushed.")
+        "sync", "always|interval", .choice("always", "interval"), default: "interval",
+        help: "Whether a reply waits for the disk, or the disk is told once a second.")
     static let store = Setting(
         "store", "memory|etcd|redis", .choice("memory", "etcd", "redis"), default: "memory", .later(harmless: ["etcd"]),
         variables: [DropInVariable("A8_STORE") { $0 == "inmem" ? "memory" : $0 }],

@@ -34,6 +34,8 @@ struct ServeSettings: Sendable {
     let leaseMax: Duration
     let namespaceCapacity: Int
     let store: StoreChoice
+    /// Nil: in memory only.
+    let data: DataSettings?
 
     let node: String
     let logLevel: Logger.Level
@@ -88,6 +90,7 @@ struct ServeSettings: Sendable {
         namespaceCapacity = values.value(RegistrySettings.namespaceCapacity) ?? -1
 
         store = try StoreChoice(values)
+        data = store.isExternal ? nil : try DataSettings(values)
 
         node = values.value(OperationSettings.node) ?? hostName
         logLevel = values.value(OperationSettings.logLevel) ?? .info
@@ -176,6 +179,7 @@ struct ServeSettings: Sendable {
                 lines.append("\(values.place(spec.name)) has no effect: the store is memory; --store etcd uses it")
             }
         }
+        lines += DataSettings.warnings(values)
         for (name, nearest) in values.unknownVariables {
             lines.append("\(name) is no variable of regdns" + (nearest.map { "; did you mean \($0)?" } ?? ""))
         }
