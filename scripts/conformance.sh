@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # conformance.sh [COUNTS] [SUITE…]: runs the black-box suites of Tests/Conformance against $REGDNS (default: a fresh build
-# in $CONFIGURATION). Suites: skydns, amalgam8, malformed, compliance, etcd, cluster. Writes "passed failed skipped" to the file COUNTS
+# in $CONFIGURATION). Suites: skydns, amalgam8, malformed, compliance, etcd, cluster, crash. Writes "passed failed skipped" to the file COUNTS
 # when one is given ("-" for none); the last line is `N passed, N failed`.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 counts=${1:--}
 [ $# -eq 0 ] || shift
 suites=("$@")
-[ ${#suites[@]} -gt 0 ] || suites=(skydns amalgam8 malformed compliance etcd cluster)
+[ ${#suites[@]} -gt 0 ] || suites=(skydns amalgam8 malformed compliance etcd cluster crash)
 scripts/install-test.sh || exit 2
 if [ -z "${REGDNS:-}" ]; then
     scripts/install-build.sh && scripts/build.sh --product regdns || exit 2
@@ -202,6 +202,36 @@ run_etcd() {
     suite 'etcd clients' 600 "$python" "$cases/etcd/clients_check.py" "$server_etcd" --perf
     check 'the server stops' stop_server
     stop_etcd
+}
+
+# serve_data FOLDER HTTP ETCD FLAGS…: the command line of a server that keeps registrations in a folder of $work.
+serve_data() {
+    local folder=$1 http=$2 etcd=$3
+    shift 3
+    echo "$REGDNS serve --dns 127.0.0.1:0 --http 127.0.0.1:$http --etcd 127.0.0.1:$etcd --forward off" \
+        "--data-dir $work/$folder $*"
+}
+
+# What was acknowledged is there after kill -9, and with --sync always was on the disk before it was acknowledged.
+run_crash() {
+    local http etcd sync body request
+    { read -r http && read -r etcd; } < <(scripts/free-ports.py 2)
+    for sync in interval always; do
+        check "kill -9, sync $sync" "$python" "$cases/crash/kill9_loop.py" --port "$etcd" --kind etcdv2 \
+            --rounds "${CRASH_ROUNDS:-3}" --start "$(serve_data "kill-$sync" "$http" "$etcd" --sync "$sync")"
+    done
+    request='PUT /v2/keys/crash/{n} HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n'
+    request+='Content-Type: application/x-www-form-urlencoded\r\n\r\nvalue=1'
+    check 'etcd v2 replies after the sync' "$python" "$cases/crash/fsync_order.py" --port "$etcd" --journal registry.db \
+        --start "$(serve_data sync-v2 "$http" "$etcd" --sync always)" --send "$request"
+    body='{"key":"a2V5","value":"{n}AA="}'
+    request='POST /v3/kv/put HTTP/1.1\r\nHost: x\r\nContent-Length: 29\r\n\r\n'$body
+    check 'etcd v3 replies after the sync' "$python" "$cases/crash/fsync_order.py" --port "$etcd" --journal registry.db \
+        --start "$(serve_data sync-v3 "$http" "$etcd" --sync always)" --count 10 --send "$request"
+    body='{"service_name":"s{n}","endpoint":{"type":"tcp","value":"10.0.0.1:80"}}'
+    request='POST /api/v1/instances HTTP/1.1\r\nHost: x\r\nContent-Length: 69\r\nContent-Type: application/json\r\n\r\n'$body
+    check 'HTTP replies after the sync' "$python" "$cases/crash/fsync_order.py" --port "$http" --journal registry.db \
+        --start "$(serve_data sync-http "$http" "$etcd" --sync always)" --count 10 --send "$request"
 }
 
 for name in "${suites[@]}"; do "run_$name"; done

@@ -13,13 +13,13 @@ fuzz() { scripts/fuzz.sh 30 "$stage_counts"; }
 
 store() {
     REGDNS_EFFORT=30 scripts/swift-test.sh store "$stage_counts" 3000 --skip-build \
-        --filter 'SoakTests|MergeTests|TombstoneTests|BatchTests'
+        --filter 'SoakTests|MergeTests|TombstoneTests|BatchTests|CrashTests|DamageTests'
 }
 
 memory() {
     scripts/build.sh --product regdns --sanitize=address --scratch-path .build/memory || return
     # Swift's runtime keeps what it allocates once; only faults are looked for, not what is left at the end.
-    ASAN_OPTIONS=detect_leaks=0 REGDNS=$PWD/.build/memory/debug/regdns FLOOD=2000000 REGDNS_ALL_CASES=1 \
+    ASAN_OPTIONS=detect_leaks=0 REGDNS=$PWD/.build/memory/debug/regdns FLOOD=2000000 REGDNS_ALL_CASES=1 CRASH_ROUNDS=20 \
         scripts/conformance.sh "$stage_counts"
 }
 
