@@ -36,8 +36,8 @@ package final class DataDirectory: Sendable {
         package let entriesKept: Int
 
         package var description: String {
-            "the file is damaged: \(problems.joined(separator: "; ")); \(entriesKept) registrations could be read and are "
-                + "kept, the damaged file is now \(movedTo)"
+            "the file is damaged: \(problems.joined(separator: "; ")); \(entriesKept) registrations could be read and "
+                + "are kept, the damaged file is now \(movedTo)"
         }
     }
 

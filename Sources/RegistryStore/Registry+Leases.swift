@@ -5,17 +5,19 @@ extension Registry {
     package func grantLease(id: LeaseID?, milliseconds: Int64) throws(RegistryError) -> LeaseInfo {
         try checkWritable()
         return try state.withLock { (state) throws(RegistryError) in
-            defer { state.journal?.noteLease() }
-            return try state.core.grant(id, milliseconds: milliseconds, now: clock.now)
+            let lease = try state.core.grant(id, milliseconds: milliseconds, now: clock.now)
+            state.journal?.noteLease()
+            return lease
         }
     }
 
     /// Ends a lease and deletes its keys in key order under one revision. Throws `unknownLease`.
     @discardableResult
     package func revokeLease(_ id: LeaseID) throws(RegistryError) -> Receipt {
+        let receipt = try write { (core, now) throws(RegistryError) in try core.revoke(id, now: now) }
         // A lease without keys ends without a batch.
-        defer { position.count.add(1, ordering: .relaxed) }
-        return try write { (core, now) throws(RegistryError) in try core.revoke(id, now: now) }
+        position.count.add(1, ordering: .relaxed)
+        return receipt
     }
 
     /// Restarts a lease, a granted one or that of one entry. Throws `unknownLease`.

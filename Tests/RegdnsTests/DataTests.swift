@@ -37,7 +37,8 @@ struct DataTests {
         let directory = try await HTTPClient(server: try ServerURL(first.http), token: nil).send(
             .PUT, "/v2/keys/some/directory?dir=true")
         #expect(directory.status == 201)
-        let client = HTTPClient(server: try ServerURL(first.http), token: nil)
+        let etcd = "http://" + (first.addresses["etcd"] ?? "")
+        let client = HTTPClient(server: try ServerURL(etcd), token: nil)
         // "/skydns/local/skydns/v3" and {"host":"10.0.0.9"}
         let v3 = try await client.send(
             .POST, "/v3/kv/put",
@@ -129,7 +130,12 @@ struct DataTests {
         let http = HTTPClient(server: try ServerURL(server.http), token: nil)
         #expect(try await server.run("add", "web", "10.0.0.7:8000", "--id", "i", "--lease", "60s").status == 0)
         try FileManager.default.moveItem(atPath: data, toPath: data + "-moved")
-        try await Self.wait { try await Self.put(server, "/a", "1").status == 503 }
+        // Equal puts would go on.
+        var count = 0
+        try await Self.wait {
+            count += 1
+            return try await Self.put(server, "/a", "\(count)").status == 503
+        }
         _ = try await server.process.error(containing: "writes are refused until the disk takes them")
         let refused = try await Self.put(server, "/b", "1")
         #expect(refused.headers.first(name: "Retry-After") == "1" && Self.body(refused).contains("605"))

@@ -14,7 +14,8 @@ struct StoreJournal {
     private(set) var hasOverflowed = false
     private let countMax: Int
 
-    /// - Parameter countMax: entries noted at most. Doors wait long before it; expiry and other nodes' operations do not.
+    /// - Parameter countMax: entries noted at most. Doors wait long before it; expiry and other nodes' operations do
+    ///   not.
     init(position: JournalPosition, countMax: Int) {
         self.position = position
         self.countMax = countMax
