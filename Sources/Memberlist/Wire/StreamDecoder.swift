@@ -115,7 +115,7 @@ package struct StreamDecoder: Sendable {
         var reader = MessagePackReader(bytes, at: 1)
         switch MessageType(rawValue: type) {
         case .compress:
-            let plain = try Compression.decode(&reader, limit: Compression.streamLimit)
+            let plain = try Compression.decode(&reader, limit: limits.plainBytes)
             guard plain.first != MessageType.compress.rawValue else { throw .unknownType(type) }
             return try wholeMessage(plain)
         case .ping: return .ping(try Ping(reading: &reader))

@@ -46,6 +46,8 @@ package struct StreamLimits: Hashable, Sendable {
     package var nodes = 65_536
     package var userStateBytes = 20_971_520
     package var userBytes = 20_971_520
+    /// What a compressed stream may become (newest memberlist's limit).
+    package var plainBytes = 41_943_040
     /// All of a plain stream's message.
     package var streamBytes = 41_943_040
     /// First octets of own stream messages: from the far end of the list, never one that memberlist has.

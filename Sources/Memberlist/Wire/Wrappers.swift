@@ -65,27 +65,26 @@ package enum Checksum {
 }
 
 /// CRC-32 as in IEEE 802.3 and zlib.
-enum CRC32 {
+package enum CRC32 {
     private static let table: [UInt32] = (0..<256).map { index in
         (0..<8).reduce(UInt32(index)) { value, _ in value & 1 == 1 ? 0xedb8_8320 ^ value >> 1 : value >> 1 }
     }
 
-    static func of(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+    package static func of(_ bytes: ArraySlice<UInt8>) -> UInt32 {
         ~bytes.reduce(~0) { $0 >> 8 ^ table[Int(($0 ^ UInt32($1)) & 0xff)] }
     }
 }
 
 /// Type 9: a message in LZW.
 package enum Compression {
-    /// The most plain octets of one packet's wrappers together, and of a stream's (newest memberlist's limit).
+    /// The most plain octets of one packet's wrappers together.
     package static let packetLimit = 65_536
-    package static let streamLimit = 41_943_040
 
     package static func encode(_ bytes: [UInt8]) -> [UInt8] {
         var writer = MessagePackWriter(type: MessageType.compress.rawValue)
         writer.map(2)
         writer.field(.algo, number: UInt8(0))
-        writer.field(.buf, bytes: LZWEncoder.encode(bytes))
+        writer.field(.buf, bytes: LZW.encode(bytes))
         return writer.bytes
     }
 
@@ -101,7 +100,7 @@ package enum Compression {
             }
         }
         guard algorithm == 0 else { throw .unknownCompression(algorithm) }
-        let plain = try LZWDecoder.decode(buffer ?? [], limit: limit)
+        let plain = try LZW.decode(buffer ?? [], limit: limit)
         guard !plain.isEmpty else { throw .empty }
         return plain
     }

@@ -1,10 +1,12 @@
-/// Writes LZW octet for octet as Go's compress/lzw does (least significant bit first, literals of 8 bits).
-enum LZWEncoder {
-    private static let clear = 256
-    private static let end = 257
+/// LZW octet for octet as Go's compress/lzw reads and writes it: least significant bit first, literals of 8 bits, codes
+/// of 9 to 12 bits, a clear code at the start.
+package enum LZW {
+    static let clear = 256
+    static let end = 257
     private static let lastCode = 4_095
 
-    static func encode(_ input: [UInt8]) -> [UInt8] {
+    /// The compressed text, which may be longer than the plain one.
+    package static func encode(_ input: [UInt8]) -> [UInt8] {
         var bits = BitWriter(capacity: input.count / 2 + 8)
         var table = PairTable()
         var width = 9

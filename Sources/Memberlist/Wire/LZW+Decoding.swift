@@ -1,12 +1,11 @@
-/// Reads LZW as Go's compress/lzw does (least significant bit first, literals of 8 bits, codes of 9 to 12 bits).
-enum LZWDecoder {
-    private static let clear = 256
-    private static let end = 257
+extension LZW {
     private static let noCode = -1
 
+    /// The plain text.
+    ///
     /// - Parameter limit: the most octets to give out; a few octets of input can ask for thousands of times as many.
     /// - Throws: `badLZW` for a code that is not there yet and for input without an end code, `tooMuch` at the limit.
-    static func decode(_ input: [UInt8], limit: Int) throws(GossipWireError) -> [UInt8] {
+    package static func decode(_ input: [UInt8], limit: Int) throws(GossipWireError) -> [UInt8] {
         var output: [UInt8] = []
         var prefix = [UInt16](repeating: 0, count: 4_096)
         var suffix = [UInt8](repeating: 0, count: 4_096)
