@@ -28,10 +28,11 @@ package struct GossipTiming: Hashable, Sendable {
         retransmitMultiplier: 4, suspicionMultiplier: 4, suspicionMaxMultiplier: 6, pushPullInterval: 30_000,
         gossipToDead: 30_000, streamTimeout: 10_000)
 
-    /// memberlist's defaults for one machine.
+    /// memberlist's defaults for one machine, but for the copies: memberlist's multiplier is 2, which leaves a survivor
+    /// of one kill in twelve without the news.
     package static let local = GossipTiming(
         probeInterval: 1_000, probeTimeout: 200, indirectHelpers: 1, gossipInterval: 100, gossipNodes: 3,
-        retransmitMultiplier: 2, suspicionMultiplier: 3, suspicionMaxMultiplier: 6, pushPullInterval: 15_000,
+        retransmitMultiplier: 4, suspicionMultiplier: 3, suspicionMaxMultiplier: 6, pushPullInterval: 15_000,
         gossipToDead: 15_000, streamTimeout: 1_000)
 
     /// memberlist's defaults between sites.
