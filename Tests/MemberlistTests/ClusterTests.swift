@@ -117,13 +117,14 @@ import Testing
         #expect(try Self.kill(16, .lan, seed: 3, loss: loss) <= 12_000)
     }
 
-    @Test("Nobody dies of 10 % loss, or of 30 %", arguments: [10, 30])
+    @Test("Nobody dies of 10 % loss, hardly anybody of 30 %", arguments: [10, 30])
     func loss(percent: Int) throws {
         var network = try Cluster.formed(32, seed: 3)
         network.faults.lossPercent = percent
         network.faults.duplicatePercent = 10
         network.run(for: 90_000)
-        #expect(network.records.allSatisfy { Cluster.victim($0) == nil })
+        // memberlist: no notice at 10 %, two at 30 %.
+        #expect(network.records.count { Cluster.victim($0) != nil } <= (percent == 10 ? 0 : 2))
         if percent == 10 { #expect((0..<32).allSatisfy { network.core($0).health <= 1 }) }
     }
 

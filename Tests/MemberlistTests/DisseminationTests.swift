@@ -166,6 +166,21 @@ import Testing
         #expect(kinds == ["own", "own", "user"])
     }
 
+    @Test("What fits no packet is refused, what just fits goes out")
+    func tooLong() {
+        var bench = CoreBench()
+        bench.know("a", "b")
+        bench.run(for: 5_000)
+        let most = 1_400 - Checksum.overhead - Compound.overhead - 3
+        for count in [most, most + 1] {
+            bench.give(.broadcast([UInt8](repeating: 1, count: count)))
+            bench.give(.send([UInt8](repeating: 2, count: count), to: "a"))
+        }
+        #expect(bench.core.counters.messagesTooLong == 2)
+        #expect(bench.run(for: 5_000).packets.contains { $0.messages.first?.count == most + 1 })
+        #expect(bench.core.queues.userMessages == 0)
+    }
+
     @Test("Checksums where the receiver's record is at hand and says that it understands them")
     func checksums() {
         var bench = CoreBench()
@@ -257,5 +272,7 @@ import Testing
         #expect(peak.count == 5)
         peak.note(2, now: 3_900_001)
         #expect(peak.count == 2)
+        peak.leave()
+        #expect(peak.count == 1)
     }
 }

@@ -70,5 +70,10 @@ struct PeerPeak: Sendable {
         peaks.removeAll { now - $0.start > Self.bucket * Milliseconds(Self.buckets) }
     }
 
+    /// One peer went on purpose; nobody waits for it.
+    mutating func leave() {
+        for place in peaks.indices where peaks[place].count > 0 { peaks[place].count -= 1 }
+    }
+
     var count: Int { peaks.map(\.count).max() ?? 0 }
 }

@@ -16,7 +16,7 @@ package enum CoreEvent: Hashable, Sendable {
     /// Tell everybody, and report `leaveDone`.
     case leave
     case updateMeta([UInt8])
-    /// Gossip the application's bytes to everybody.
+    /// Gossip the application's bytes to everybody. They must fit a packet.
     case broadcast([UInt8])
     /// Send the application's bytes to one member, once.
     case send([UInt8], to: NodeName)
@@ -116,6 +116,7 @@ package struct CoreCounters: Hashable, Sendable {
     package var relaysBeyondLimit = 0
     package var dialsBeyondLimit = 0
     package var foreignUserMessages = 0
+    package var messagesTooLong = 0
     package var relayedUserMessages = 0
 
     package init() {}

@@ -21,8 +21,10 @@ package struct CoreLimits: Hashable, Sendable {
     package var userBroadcastBytes = 8_388_608
     /// Pings made for others.
     package var relays = 1_024
-    /// Streams dialled at a time.
+    /// Push/pulls dialled at a time.
     package var dials = 64
+    /// Pings by stream at a time. One probe runs at a time; more are left over from those before.
+    package static let pingDials = 8
     /// Hashes of serf's messages that were passed on; the oldest goes.
     package var seenMessages = 8_192
 

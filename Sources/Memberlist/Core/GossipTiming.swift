@@ -44,8 +44,8 @@ package struct GossipTiming: Hashable, Sendable {
     /// A death seen by all within three seconds (median, five nodes) instead of six, for twice the probes.
     ///
     /// A probe takes 0.5 s, so that a dead node is probed by somebody after about 0.4 s and suspected 0.5 s later. The
-    /// suspicion lasts 2 s when two others confirm it, and at most 4 s instead of 12: more than two confirmations late
-    /// is rare with so quick probes, and the accused has ten gossip rounds to object. Lost packets cost little: the ping
+    /// suspicion lasts 2 s when two others confirm it, and at most 4 s instead of 12: with so quick probes, a late second
+    /// confirmation is rare, and the accused has ten rounds of gossip to object. Lost packets cost little, for the ping
     /// by stream still saves an accused node. A process that stands still for over 2.5 s is declared dead, and comes
     /// back by refuting.
     package static let fast = GossipTiming(

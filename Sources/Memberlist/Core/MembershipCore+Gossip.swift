@@ -9,7 +9,21 @@ extension MembershipCore {
         broadcasts.insert(message.encoded, about: node)
     }
 
-    mutating func broadcast(user bytes: [UInt8]) { userBroadcasts.insert(Message.user(bytes).encoded, about: nil) }
+    /// Queues the application's bytes for everybody.
+    mutating func broadcast(user bytes: [UInt8]) {
+        guard fits(user: bytes) else { return }
+        userBroadcasts.insert(Message.user(bytes).encoded, about: nil)
+    }
+
+    /// Whether a packet has room for it; what has none would wait for ever.
+    private mutating func fits(user bytes: [UInt8]) -> Bool {
+        let room = settings.packetBytes - packetOverhead - Checksum.overhead - Compound.overhead
+        guard bytes.count <= room - Self.userOverhead else {
+            counters.messagesTooLong += 1
+            return false
+        }
+        return true
+    }
 
     /// Sends to a few random nodes, also to those dead for a short time: they may be alive and able to object.
     mutating func gossipTick() {
@@ -29,7 +43,7 @@ extension MembershipCore {
 
     /// Sends the application's bytes to one member at once.
     mutating func send(user bytes: [UInt8], to name: NodeName) {
-        guard let member = table[name], !isOwn(name) else { return }
+        guard let member = table[name], !isOwn(name), fits(user: bytes) else { return }
         send([Message.user(bytes).encoded], to: member, piggybacks: true)
     }
 

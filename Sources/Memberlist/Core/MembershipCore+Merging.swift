@@ -160,6 +160,7 @@ extension MembershipCore {
         guard let member = table[known.name], !isOwn(known.name) else { return }
         if hasLeft {
             candidates.forget(known.name)
+            peak.leave()
             notify(.left(member))
         } else {
             counters.deaths += 1

@@ -76,8 +76,10 @@ extension MembershipCore {
 
     /// Asks others to ping, and pings by stream.
     mutating func askOthers() {
-        guard var running = probe, !running.hasAskedOthers, let target = table[running.node] else { return }
+        guard var running = probe, !running.hasAskedOthers else { return }
         running.hasAskedOthers = true
+        defer { probe = running }
+        guard let target = table[running.node] else { return }
         let own = name
         let helpers = table.pick(timing.indirectHelpers, &dice) {
             $0.state == .alive && $0.name != own && $0.name != target.name
@@ -91,14 +93,13 @@ extension MembershipCore {
             send(.indirectPing(ping), to: helper.address)
         }
         if settings.probesByStream, target.versions.protocolMax >= 3 {
-            running.dial = dial(.ping)
+            running.dial = dial(.ping, until: running.deadline)
             if let dial = running.dial {
                 let ping = Ping(sequence: running.sequence, node: target.name, source: source)
                 effects.append(
                     .dialPing(dial: dial, to: target.address, ping: ping, deadline: running.deadline))
             }
         }
-        probe = running
     }
 
     /// The verdict of a probe whose time is over.

@@ -37,13 +37,15 @@ extension MembershipCore {
     // MARK: Dialling
 
     /// The number of a new dial; nil at the bound.
-    mutating func dial(_ purpose: Dial.Purpose) -> UInt64? {
-        guard dials.count < settings.limits.dials else {
+    mutating func dial(_ purpose: Dial.Purpose, until deadline: Milliseconds) -> UInt64? {
+        // Probes have their own share, so that many joins do not make this node deaf.
+        let limit = purpose == .ping ? CoreLimits.pingDials : settings.limits.dials
+        guard dials.count(where: { ($0.purpose == .ping) == (purpose == .ping) }) < limit else {
             counters.dialsBeyondLimit += 1
             return nil
         }
         lastDial += 1
-        dials.append(Dial(id: lastDial, purpose: purpose, deadline: now + timing.streamTimeout))
+        dials.append(Dial(id: lastDial, purpose: purpose, deadline: deadline))
         return lastDial
     }
 
@@ -64,11 +66,11 @@ extension MembershipCore {
     var nextDialEnd: Milliseconds? { dials.map { $0.deadline + Self.dialGrace }.min() }
 
     private mutating func pushPull(with address: GossipAddress, _ purpose: Dial.Purpose, isJoin: Bool) {
-        guard let id = dial(purpose) else { return }
+        let deadline = now + timing.streamTimeout
+        guard let id = dial(purpose, until: deadline) else { return }
         counters.pushPulls += 1
         effects.append(
-            .dialPushPull(
-                dial: id, to: address, state: ownState(isJoin: isJoin), deadline: now + timing.streamTimeout))
+            .dialPushPull(dial: id, to: address, state: ownState(isJoin: isJoin), deadline: deadline))
     }
 
     private func ownState(isJoin: Bool) -> PushPull {

@@ -79,7 +79,9 @@ extension MembershipCore {
         case .created, .running, .left: break
         }
         times += [nextSuspicionEnd, relays.first?.deadline, nextDialEnd].compactMap { $0 }
-        guard let wake = times.min(), wake != plannedWake else { return }
+        guard let least = times.min() else { return }
+        let wake = max(least, now + 1)
+        guard wake != plannedWake else { return }
         plannedWake = wake
         effects.append(.wake(at: wake))
     }

@@ -74,6 +74,9 @@ package struct MembershipCore: Sendable {
     /// Others that are alive or suspect.
     package var peerCount: Int { table.members.count { !$0.state.isGone && $0.name != name } }
 
+    /// Known peers, the one heard of last at the end: what is worth keeping for the next start.
+    package var candidateAddresses: [GossipAddress] { candidates.peers.map(\.address) }
+
     /// The queues' present lengths and what their bounds cost.
     package var queues: (messages: Int, bytes: Int, userMessages: Int, userBytes: Int, dropped: Int) {
         (

@@ -12,8 +12,8 @@ package enum Sealing {
     static let tagOctets = 16
     private static let block = 16
 
-    /// The two forms. Version 0 pads as PKCS7, always by at least one octet; only nodes that are configured for protocol
-    /// 1 send it.
+    /// The two forms. Version 0 pads as PKCS7, always by at least one octet; only nodes configured for protocol 1 send
+    /// it.
     package enum Version: UInt8, Sendable, CaseIterable {
         case padded = 0
         case plain = 1
