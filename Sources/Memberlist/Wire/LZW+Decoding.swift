@@ -41,7 +41,8 @@ extension LZW {
             let first = UInt8(truncatingIfNeeded: walk)
             text.append(first)
             guard text.count <= limit - output.count else { throw .tooMuch(.plainBytes, limit: limit) }
-            output.append(contentsOf: text.reversed())
+            text.reverse()
+            output += text
             if last != noCode {
                 suffix[high] = first
                 prefix[high] = UInt16(last)

@@ -25,7 +25,8 @@ package enum Compound {
             guard let length = UInt16(exactly: part.count) else { throw .tooMuch(.partBytes, limit: 0xffff) }
             bytes += [UInt8(length >> 8), UInt8(length & 0xff)]
         }
-        return bytes + parts.joined()
+        for part in parts { bytes += part }
+        return bytes
     }
 
     /// The parts, and how many were cut off: the parts before a bad one are kept.
