@@ -7,7 +7,7 @@ import Testing
 @Suite struct ClusterPropertyTests {
     @Test func clustersAreWholeAfterAnyFaults() throws {
         var random = SeededRandom(test: #function)
-        for round in 0..<6 * SeededRandom.effort {
+        for round in 0..<4 * SeededRandom.effort {
             let seed = random.next()
             let place: Comment = "seed \(random.seed), round \(round), network \(seed)"
             let network = Self.storm(seed)
@@ -70,14 +70,14 @@ import Testing
     @Test func coresSurviveAnyMessages() {
         var random = SeededRandom(test: #function)
         let names: [NodeName] = ["me", "a", "b", "c", "", "d"]
-        for round in 0..<40 * SeededRandom.effort {
+        for round in 0..<8 * SeededRandom.effort {
             var bench = CoreBench(dialect: random.oneIn(2) ? .plain : .serf, seed: random.next()) {
                 $0.limits.members = 5
                 $0.limits.broadcastBytes = 2_000
                 $0.limits.userBroadcastBytes = 2_000
             }
             var lastIncarnation: UInt32 = 0
-            for _ in 0..<300 {
+            for _ in 0..<200 {
                 bench.give(Self.event(names, &random))
                 if random.oneIn(3) { bench.run(for: Int64(random.below(2_000))) }
                 if random.oneIn(30) { bench.standStill(for: Int64(random.below(60_000))) }
