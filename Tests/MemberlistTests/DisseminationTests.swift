@@ -248,7 +248,7 @@ import Testing
         let addresses = (0..<8).map { GossipAddress(10, 4, 4, UInt8($0), port: 1) }
         #expect(bench.give(.join(addresses)).pushPulls.count == 3)
         #expect(bench.core.counters.dialsBeyondLimit == 5)
-        #expect(bench.core.candidates.seeds.count == 5 && bench.core.candidates.dropped == 3)
+        #expect(bench.core.candidates.seeds.count == 5 && bench.core.counters.seedsBeyondLimit == 3)
     }
 
     @Test("Known peers are bounded: the last ones heard of stay")

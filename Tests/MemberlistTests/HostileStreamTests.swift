@@ -162,6 +162,39 @@ import Testing
         #expect(throws: GossipWireError.empty) { try empty.append([10, 0, 0, 0, 0]) }
     }
 
+    @Test(
+        "Padding that is none",
+        arguments: [(0, false), (1, true), (2, true), (16, true), (17, false), (200, false)] as [(UInt8, Bool)])
+    func padding(last: UInt8, isPadding: Bool) throws {
+        var random = SeededRandom(seed: 3)
+        let text = [UInt8](repeating: 1, count: 250) + [last]
+        var sealed = try Sealing.seal(text, key: Self.keys[0], version: .plain, data: [], random: &random)
+        // Nothing authenticates the version.
+        sealed[0] = Sealing.Version.padded.rawValue
+        if isPadding {
+            let opened = try Sealing.open(sealed[...], keys: KeyRing(Self.keys), data: [])
+            #expect(opened.plain.count == 251 - Int(last) && opened.version == .padded)
+        } else {
+            #expect(throws: GossipWireError.badPadding) {
+                try Sealing.open(sealed[...], keys: KeyRing(Self.keys), data: []).plain
+            }
+        }
+    }
+
+    @Test("Many pieces of a large view cost no more than their octets")
+    func manyPieces() throws {
+        var random = SeededRandom(seed: 1)
+        let node = CoreBench.node("n", 1)
+        let view = StreamMessage.pushPull(PushPull(join: false, nodes: [PushPullNode](repeating: node, count: 20_000)))
+        let bytes = try StreamEncoder(compresses: false).encode(view, side: .answerer, random: &random)
+        var decoder = StreamDecoder(side: .answerer)
+        var message: StreamMessage?
+        for start in stride(from: 0, to: bytes.count, by: 100) {
+            if let whole = try decoder.append(bytes[start..<min(start + 100, bytes.count)]) { message = whole }
+        }
+        #expect(message == view)
+    }
+
     @Test("Every bit of a sealed packet counts")
     func tampered() throws {
         var random = SeededRandom(seed: 5)

@@ -15,18 +15,15 @@ struct CandidateList: Sendable {
     private(set) var seeds: [GossipAddress] = []
     /// The one heard of last stands last.
     private(set) var peers: [Peer] = []
-    /// Seeds that found no room.
-    private(set) var dropped = 0
 
     init(limits: CoreLimits) { self.limits = limits }
 
-    mutating func addSeed(_ address: GossipAddress) {
-        guard !seeds.contains(address) else { return }
-        guard seeds.count < limits.seeds else {
-            dropped += 1
-            return
-        }
+    /// - Returns: false when there was no room.
+    mutating func addSeed(_ address: GossipAddress) -> Bool {
+        guard !seeds.contains(address) else { return true }
+        guard seeds.count < limits.seeds else { return false }
         seeds.append(address)
+        return true
     }
 
     /// A peer that came, or that failed.

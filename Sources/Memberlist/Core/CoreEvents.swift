@@ -115,6 +115,7 @@ package struct CoreCounters: Hashable, Sendable {
     package var membersBeyondLimit = 0
     package var relaysBeyondLimit = 0
     package var dialsBeyondLimit = 0
+    package var seedsBeyondLimit = 0
     package var foreignUserMessages = 0
     package var messagesTooLong = 0
     package var relayedUserMessages = 0

@@ -95,7 +95,7 @@ extension MembershipCore {
 
     mutating func join(_ addresses: [GossipAddress]) {
         for address in addresses {
-            candidates.addSeed(address)
+            if !candidates.addSeed(address) { counters.seedsBeyondLimit += 1 }
             if address != settings.address { pushPull(with: address, .join(address), isJoin: true) }
         }
     }

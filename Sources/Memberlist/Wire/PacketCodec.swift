@@ -2,7 +2,7 @@
 package struct PacketCodec: Sendable {
     /// Wrappers inside of each other. Peers make two.
     package static let maxDepth = 8
-    /// Messages in one packet.
+    /// Messages in one packet, dropped ones included.
     package static let maxMessages = 1_024
 
     package var security: GossipSecurity
@@ -52,7 +52,7 @@ package struct PacketCodec: Sendable {
         // Last one first.
         var waiting = [(bytes: message, depth: 0)]
         while let (bytes, depth) = waiting.popLast() {
-            guard contents.messages.count < Self.maxMessages else {
+            guard contents.messages.count + contents.problems.count < Self.maxMessages else {
                 contents.problems.append(.tooMuch(.messages, limit: Self.maxMessages))
                 break
             }

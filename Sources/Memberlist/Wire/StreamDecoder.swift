@@ -124,6 +124,8 @@ package struct StreamDecoder: Sendable {
         case .user: return .user(try userBytes(&reader))
         case .pushPull:
             var state = collector ?? PushPullCollector()
+            // One owner only, or each piece would copy the nodes of all pieces before.
+            collector = nil
             defer { collector = whole ? nil : state }
             return .pushPull(try state.collect(bytes, limits))
         default:

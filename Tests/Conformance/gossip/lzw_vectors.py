@@ -72,6 +72,8 @@ def main():
     # The code counter passes a power of two, or the end of the table, at the last octets.
     counts = [253, 254, 255, 256, 257, 509, 510, 511, 765, 766, 767, 768, 3836, 3837, 3838, 3839, 3840, 3841]
     long = [(3, count, 256) for count in counts]
+    # Here the wider end code after a cleared table costs one octet more.
+    long += [(1, 4196, 256), (2, 4198, 256), (3, 4214, 256), (4, 4208, 256)]
     long += [(seed, 1400 * seed, symbols) for seed in range(1, 9) for symbols in (2, 5, 64, 256)]
     long += [(77, 200_000, symbols) for symbols in (1, 3, 200)]
     cases = [{"input": data.hex(), "output": encode(data).hex()} for data in short]
