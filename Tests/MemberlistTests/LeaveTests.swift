@@ -152,6 +152,30 @@ import Testing
         #expect(Self.users(bench.run(for: 2_000)).contains(Self.intent(1, time: 51, node: "me")))
     }
 
+    @Test("A dead member that is given up counts as left", arguments: [Dialect.plain, .serf])
+    func forceLeave(dialect: Dialect) throws {
+        var bench = dialect == .serf ? Self.serfBench() : CoreBench()
+        if dialect == .plain { bench.know("a", "b") }
+        #expect(bench.give(.forceLeave("a")).notices.isEmpty, "it is alive")
+        bench.hear(.dead(Accusation(incarnation: 1, node: "a", from: "x")))
+        let effects = bench.give(.forceLeave("a"))
+        #expect(effects.notices == [.left(try #require(bench.core.member("a")))] && bench.state("a") == .left)
+        #expect(bench.give(.forceLeave("a")).notices.isEmpty && bench.give(.forceLeave("nobody")).notices.isEmpty)
+        let later = bench.run(for: 900)
+        #expect(Self.users(later).contains { $0.starts(with: [0, 0x83]) } == (dialect == .serf))
+        #expect(bench.core.candidateAddresses == [CoreBench.address("b")])
+    }
+
+    @Test("serf's word that a dead member is gone is followed")
+    func agentForcesLeave() {
+        var bench = Self.serfBench()
+        bench.hear(.user(Self.intent(0, time: 5, node: "a")))
+        #expect(bench.state("a") != .left, "it is there")
+        bench.hear(.dead(Accusation(incarnation: 1, node: "a", from: "x")))
+        bench.hear(.user(Self.intent(0, time: 6, node: "a")))
+        #expect(bench.state("a") == .left)
+    }
+
     @Test("User state has serf's form and carries ours", arguments: [[], [1, 2, 3]] as [[UInt8]])
     func userState(own: [UInt8]) throws {
         var bench = Self.serfBench()

@@ -44,8 +44,7 @@ struct CandidateList: Sendable {
         var addresses: [GossipAddress] = []
         for address in seeds where !present.contains(address) && address != own { addresses.append(address) }
         for peer in peers where !present.contains(peer.address) && peer.address != own {
-            let isThere = table[peer.name].map { !$0.state.isGone } ?? false
-            if !isThere, !addresses.contains(peer.address) { addresses.append(peer.address) }
+            if !addresses.contains(peer.address) { addresses.append(peer.address) }
         }
         return addresses
     }

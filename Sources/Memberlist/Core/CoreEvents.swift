@@ -15,6 +15,8 @@ package enum CoreEvent: Hashable, Sendable {
     case join([GossipAddress])
     /// Tell everybody, and report `leaveDone`.
     case leave
+    /// Give up a dead member: it counts as left, and is not called any more.
+    case forceLeave(NodeName)
     case updateMeta([UInt8])
     /// Gossip the application's bytes to everybody. They must fit a packet.
     case broadcast([UInt8])

@@ -88,11 +88,18 @@ extension MembershipCore {
     mutating func leave() {
         guard phase == .running else { return }
         if settings.dialect == .serf, peerCount > 0 {
-            broadcastLeaveIntent()
+            broadcastLeaveIntent(of: name)
             phase = .announcingLeave(until: now + SerfState.leaveDelay)
         } else {
             sayLeave()
         }
+    }
+
+    /// Only serf has a message by which the others give a member up, too.
+    mutating func forceLeave(_ name: NodeName) {
+        guard table[name]?.state == .dead else { return }
+        giveUp(name)
+        if settings.dialect == .serf { broadcastLeaveIntent(of: name) }
     }
 
     mutating func sayLeave() {

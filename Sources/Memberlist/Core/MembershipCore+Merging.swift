@@ -170,6 +170,15 @@ extension MembershipCore {
         }
     }
 
+    /// Takes a dead member for one that left.
+    mutating func giveUp(_ name: NodeName) {
+        guard table[name]?.state == .dead else { return }
+        table.update(name) { $0.state = .left }
+        candidates.forget(name)
+        peak.leave()
+        if let member = table[name] { notify(.left(member)) }
+    }
+
     /// Whether this node has told others that it goes. From then on it objects to nothing.
     var hasBegunToLeave: Bool {
         switch phase {

@@ -152,15 +152,18 @@ extension MembershipCore {
         broadcast(user: bytes)
         guard type == .leave || type == .join, let intent = SerfState.intent(bytes) else { return }
         serf.witness(intent.time)
-        if type == .leave, isOwn(intent.name), phase == .running {
+        guard type == .leave else { return }
+        if isOwn(intent.name), phase == .running {
             // Somebody wants this node gone; it is here.
             let join = SerfState.joinIntent(name, time: serf.tick())
             _ = serf.seen.insert(join)
             broadcast(user: join)
+        } else {
+            giveUp(intent.name)
         }
     }
 
-    mutating func broadcastLeaveIntent() {
+    mutating func broadcastLeaveIntent(of name: NodeName) {
         let intent = SerfState.leaveIntent(name, time: serf.tick())
         _ = serf.seen.insert(intent)
         broadcast(user: intent)
