@@ -13,7 +13,7 @@ import Testing
         #expect(network.nodes.allSatisfy { $0.unreadable == 0 && $0.unsendable == 0 && $0.largestPacket <= 1_400 })
     }
 
-    @Test("Views are full three seconds after 64 nodes joined at once", arguments: [1, 2, 3] as [UInt64])
+    @Test("Views are full three seconds after 64 nodes joined at once", arguments: [1, 2] as [UInt64])
     func massJoin(seed: UInt64) throws {
         var network = GossipNetwork(seed: seed)
         var random = SeededRandom(seed: seed)
@@ -225,7 +225,7 @@ import Testing
         "Splits heal, also those longer than the dead are remembered",
         arguments: [(6, 20_000), (6, 60_000), (6, 90_000), (6, 300_000), (32, 120_000)] as [(Int, Milliseconds)])
     func splits(count: Int, time: Milliseconds) throws {
-        for seed in 1...3 as ClosedRange<UInt64> {
+        for seed in 1...(count > 10 ? 1 : 3) as ClosedRange<UInt64> {
             var network = try Cluster.formed(count, seed: seed)
             network.split(0..<count / 2, count / 2..<count)
             network.run(for: time)

@@ -176,6 +176,19 @@ import Testing
         #expect(bench.state("a") == .left)
     }
 
+    @Test(
+        "Who said that it leaves has left when it is gone, unless it joined again", arguments: [nil, 6, 4] as [UInt8?])
+    func announced(joinTime: UInt8?) {
+        var bench = Self.serfBench()
+        bench.hear(.user(Self.intent(0, time: 5, node: "a")))
+        if let joinTime { bench.hear(.user(Self.intent(1, time: joinTime, node: "a"))) }
+        bench.hear(.dead(Accusation(incarnation: 1, node: "a", from: "x")))
+        #expect(bench.state("a") == (joinTime == 6 ? .dead : .left))
+        bench.hear(
+            .alive(CoreBench.alive("a", 2, versions: .serf)), .dead(Accusation(incarnation: 2, node: "a", from: "x")))
+        #expect(bench.state("a") == .dead, "what it said counted for its life before")
+    }
+
     @Test("User state has serf's form and carries ours", arguments: [[], [1, 2, 3]] as [[UInt8]])
     func userState(own: [UInt8]) throws {
         var bench = Self.serfBench()

@@ -10,6 +10,8 @@ package struct Member: Hashable, Sendable {
     package internal(set) var since: Milliseconds
     /// Runs while the state is suspect.
     var suspicion: Suspicion?
+    /// serf's time of the word that it leaves; its end is a leave then, not a failure.
+    var leaveTime: UInt64?
 }
 
 /// The time an accused node has to object, which shrinks with each independent accuser.

@@ -63,6 +63,7 @@ extension MembershipCore {
             member.meta = alive.meta ?? []
             member.versions = versions
             member.suspicion = nil
+            if member.state.isGone { member.leaveTime = nil }
             if member.state != .alive {
                 member.state = .alive
                 member.since = now
@@ -148,7 +149,7 @@ extension MembershipCore {
             return
         }
         gossip(.dead(accusation), about: known.name)
-        let hasLeft = accusation.node == accusation.from
+        let hasLeft = accusation.node == accusation.from || known.leaveTime != nil
         let now = now
         table.update(known.name) { member in
             member.incarnation = accusation.incarnation

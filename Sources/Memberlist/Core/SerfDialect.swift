@@ -151,15 +151,24 @@ extension MembershipCore {
         counters.relayedUserMessages += 1
         broadcast(user: bytes)
         guard type == .leave || type == .join, let intent = SerfState.intent(bytes) else { return }
-        serf.witness(intent.time)
-        guard type == .leave else { return }
-        if isOwn(intent.name), phase == .running {
+        follow(type, intent.name, intent.time)
+    }
+
+    /// Takes in who goes or comes.
+    private mutating func follow(_ type: SerfType, _ member: NodeName, _ time: UInt64) {
+        serf.witness(time)
+        switch type {
+        case .leave where !isOwn(member):
+            table.update(member) { $0.leaveTime = max($0.leaveTime ?? 0, time) }
+            giveUp(member)
+        case .leave where phase == .running:
             // Somebody wants this node gone; it is here.
             let join = SerfState.joinIntent(name, time: serf.tick())
             _ = serf.seen.insert(join)
             broadcast(user: join)
-        } else {
-            giveUp(intent.name)
+        case .join:
+            table.update(member) { if let left = $0.leaveTime, left < time { $0.leaveTime = nil } }
+        default: break
         }
     }
 
