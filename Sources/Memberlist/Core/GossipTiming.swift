@@ -43,11 +43,11 @@ package struct GossipTiming: Hashable, Sendable {
 
     /// A death seen by all within three seconds (median, five nodes) instead of six, for twice the probes.
     ///
-    /// A probe takes 0.5 s, so that a dead node is probed by somebody after about 0.4 s and suspected 0.5 s later. The
-    /// suspicion lasts 2 s when two others confirm it, and at most 4 s instead of 12: with so quick probes a late second
-    /// confirmation is rare. The accused has ten rounds of gossip to object. Lost packets cost little, for the ping by
-    /// stream still saves an accused node. A process that stands still for over 2.5 s is declared dead, and comes back
-    /// by refuting.
+    /// A probe takes 0.5 s, so that a dead node is probed by somebody after about 0.4 s and suspected 0.5 s later.
+    /// The suspicion lasts 2 s when two others confirm it, and at most 4 s instead of 12: with so quick probes a late
+    /// second confirmation is rare. The accused has ten rounds of gossip to object. Lost packets cost little, for the
+    /// ping by stream still saves an accused node. A process that stands still for over 2.5 s is declared dead, and
+    /// comes back by refuting.
     package static let fast = GossipTiming(
         probeInterval: 500, probeTimeout: 200, indirectHelpers: 3, gossipInterval: 100, gossipNodes: 3,
         retransmitMultiplier: 4, suspicionMultiplier: 4, suspicionMaxMultiplier: 2, pushPullInterval: 30_000,
