@@ -24,7 +24,7 @@ import Testing
         var network = GossipNetwork(seed: random.next())
         let count = 3 + random.below(8)
         let timing = [GossipTiming.lan, .fast, .local][random.below(3)]
-        network.add(count: count, timing: timing)
+        network.add(count: count, timing: timing, dialect: random.oneIn(3) ? .serf : .plain)
         for number in 1..<count { network.join(number, through: random.below(number)) }
         network.faults.latency = 1...Int64(1 + random.below(60))
         network.faults.lossPercent = random.oneIn(2) ? 0 : random.below(30)
