@@ -17,6 +17,7 @@ struct CoreBench {
     ) {
         var settings = CoreSettings(
             name: "me", address: Self.address("me"), meta: [7], dialect: dialect, timing: timing)
+        settings.sharesView = false
         change(&settings)
         core = MembershipCore(settings: settings)
         random = SeededRandom(seed: seed)

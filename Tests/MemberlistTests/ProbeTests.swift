@@ -222,6 +222,58 @@ import Testing
         #expect(ack == .ack(Ack(sequence: 5, payload: dialect == .serf ? nil : [4, 5])))
     }
 
+    // MARK: The digest of the view
+
+    /// What a core that shares its view puts into an ack.
+    static func digest(_ names: [NodeName]) throws -> [UInt8] {
+        var bench = CoreBench { $0.sharesView = true }
+        for name in names { bench.know(name) }
+        guard case .ack(let ack) = bench.hear(.ping(Ping(sequence: 5, node: "me"))).messages.first else { return [] }
+        return try #require(ack.payload)
+    }
+
+    @Test("Equal views have equal digests, in any order; others have others")
+    func digests() throws {
+        let both = try Self.digest(["a", "b"])
+        #expect(both.count == 10 && both.starts(with: [0xd0, 0x01]))
+        #expect(try Self.digest(["b", "a"]) == both)
+        #expect(try Self.digest(["a"]) != both && Self.digest(["a", "c"]) != both)
+    }
+
+    @Test("Another view in an ack is asked for, less and less often when it teaches nothing")
+    func repairsView() throws {
+        var bench = CoreBench { $0.sharesView = true }
+        bench.know("a", "b")
+        var pulls: [Milliseconds] = []
+        let end = bench.now + 60_000
+        while bench.now < end {
+            let ping = try #require(bench.run(atMost: 3_000) { [$0].pings.first })
+            let other = try Self.digest(["a", "b", "c"]) + [9]
+            let effects = bench.hear(.ack(Ack(sequence: ping.sequence, payload: other)))
+            #expect(effects.notices == [.ackPayload([9], from: ping.node)], "the application's part is handed over")
+            guard let pull = effects.pushPulls.first else { continue }
+            #expect(pull.address == CoreBench.address(ping.node) && !pull.state.join)
+            pulls.append(bench.now)
+            bench.give(.pushPullAnswer(dial: pull.dial, state: PushPull(join: false, nodes: [])))
+        }
+        let waits = zip(pulls.dropFirst(), pulls).map { $0 - $1 }
+        #expect(waits == [4_000, 8_000, 16_000, 30_000])
+        #expect(bench.core.counters.viewRepairs == pulls.count)
+    }
+
+    @Test("The own view in an ack is not asked for, nor another one while gossip is under way")
+    func keepsView() throws {
+        for (names, settles) in [(["a", "b"], true), (["a", "b", "c"], false)] as [([NodeName], Bool)] {
+            var bench = CoreBench { $0.sharesView = true }
+            bench.know("a", "b")
+            if settles { bench.run(for: 100) }
+            let ping = try #require(bench.run(atMost: 2_000) { [$0].pings.first })
+            if !settles { bench.hear(.alive(CoreBench.alive("a", 2))) }
+            let effects = bench.hear(.ack(Ack(sequence: ping.sequence, payload: try Self.digest(names))))
+            #expect(effects.pushPulls.isEmpty)
+        }
+    }
+
     @Test("Pings by stream")
     func streams() {
         var bench = CoreBench()

@@ -292,7 +292,7 @@ package struct GossipNetwork {
     private mutating func finish(_ id: UInt64, with answer: StreamMessage?) {
         guard let stream = openStreams.removeValue(forKey: id) else { return }
         if let ping = stream.ping {
-            let isAcked = answer == .ack(Ack(sequence: ping.sequence))
+            let isAcked = if case .ack(let ack) = answer { ack.sequence == ping.sequence } else { false }
             give(.pingAnswer(dial: stream.dial, isAcked: isAcked), to: stream.from)
         } else if case .pushPull(let state) = answer {
             give(.pushPullAnswer(dial: stream.dial, state: state), to: stream.from)

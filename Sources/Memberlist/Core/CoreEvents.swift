@@ -108,6 +108,8 @@ package struct CoreCounters: Hashable, Sendable {
     package var conflicts = 0
     package var pushPulls = 0
     package var failedPushPulls = 0
+    /// Views asked for because an ack told of another one.
+    package var viewRepairs = 0
     package var refusedMerges = 0
     package var packetsSent = 0
     /// Times that the process stood still for longer than a probe may take.

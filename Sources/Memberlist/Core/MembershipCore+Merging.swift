@@ -88,6 +88,7 @@ extension MembershipCore {
 
     private mutating func hasCome(_ member: Member) {
         learned += 1
+        viewHasChanged()
         candidates.note(member.name, at: member.address, now: now)
         peak.note(peerCount, now: now)
     }
@@ -158,6 +159,7 @@ extension MembershipCore {
             member.suspicion = nil
         }
         suspects.removeAll { $0 == known.name }
+        viewHasChanged()
         guard let member = table[known.name], !isOwn(known.name) else { return }
         if hasLeft {
             candidates.forget(known.name)
@@ -222,6 +224,7 @@ extension MembershipCore {
             member.incarnation = next
             member.meta = meta
         }
+        viewHasChanged()
         broadcastOwnAlive()
     }
 

@@ -124,7 +124,8 @@ extension MembershipCore {
         if let running = probe, running.sequence == ack.sequence {
             probe = nil
             changeHealth(by: -1)
-            if let payload = ack.payload, !payload.isEmpty { notify(.ackPayload(payload, from: running.node)) }
+            let payload = takeDigest(of: ack.payload ?? [], from: running.node)
+            if !payload.isEmpty { notify(.ackPayload(payload, from: running.node)) }
         } else if let place = relays.firstIndex(where: { $0.sequence == ack.sequence }) {
             let relay = relays.remove(at: place)
             send(.ack(Ack(sequence: relay.askerSequence)), to: relay.asker)
@@ -145,12 +146,10 @@ extension MembershipCore {
 
     private func isForThisNode(_ ping: Ping) -> Bool { ping.node.octets.isEmpty || isOwn(ping.node) }
 
-    var ownAckPayload: [UInt8]? { settings.dialect == .serf ? nil : ackPayload }
-
     mutating func answer(_ ping: Ping, from sender: GossipAddress) {
         guard isForThisNode(ping) else { return }
         send(
-            .ack(Ack(sequence: ping.sequence, payload: ownAckPayload)), to: ping.source.answerAddress ?? sender)
+            .ack(Ack(sequence: ping.sequence, payload: ownAckPayload())), to: ping.source.answerAddress ?? sender)
     }
 
     mutating func answer(_ ping: Ping, stream: UInt64) {
@@ -158,7 +157,7 @@ extension MembershipCore {
             effects.append(.close(stream: stream))
             return
         }
-        effects.append(.answer(stream: stream, .ack(Ack(sequence: ping.sequence, payload: ownAckPayload))))
+        effects.append(.answer(stream: stream, .ack(Ack(sequence: ping.sequence, payload: ownAckPayload()))))
     }
 
     mutating func relay(_ ping: IndirectPing, from sender: GossipAddress) {

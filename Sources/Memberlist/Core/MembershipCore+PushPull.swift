@@ -6,6 +6,7 @@ struct Dial: Sendable {
         case ping
         case join(GossipAddress)
         case repair
+        case viewRepair
         case quickPull
         case rejoin
     }
@@ -65,7 +66,7 @@ extension MembershipCore {
 
     var nextDialEnd: Milliseconds? { dials.map { $0.deadline + Self.dialGrace }.min() }
 
-    private mutating func pushPull(with address: GossipAddress, _ purpose: Dial.Purpose, isJoin: Bool) {
+    mutating func pushPull(with address: GossipAddress, _ purpose: Dial.Purpose, isJoin: Bool) {
         let deadline = now + timing.streamTimeout
         guard let id = dial(purpose, until: deadline) else { return }
         counters.pushPulls += 1
@@ -152,6 +153,7 @@ extension MembershipCore {
         case .quickPull:
             quickPulls.quiet = learned == before && isMerged ? quickPulls.quiet + 1 : 0
             if quickPulls.quiet >= QuickPulls.quietEnough { quickPulls.next = nil }
+        case .viewRepair: viewIsRepaired(bringsNews: learned != before)
         case .repair, .ping: break
         }
     }

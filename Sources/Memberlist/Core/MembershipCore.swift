@@ -36,6 +36,7 @@ package struct MembershipCore: Sendable {
     var candidates: CandidateList
     var peak = PeerPeak()
     var quickPulls = QuickPulls()
+    var viewRepair = ViewRepair()
     var serf: SerfState
 
     var timers = Timers()
