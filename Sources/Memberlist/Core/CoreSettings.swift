@@ -52,7 +52,8 @@ package struct CoreSettings: Hashable, Sendable {
     package var packetOverhead = 0
     /// Whether a probe that fails by packets is tried by stream.
     package var probesByStream = true
-    /// Whether acks carry a digest of the view, by which nodes of our kind find what gossip missed. Not in serf's dialect.
+    /// Whether acks carry a digest of the view, by which nodes of our kind find what gossip missed; not in serf's
+    /// dialect.
     package var sharesView = true
     /// How long a leave waits until it was gossiped.
     package var leaveTimeout: Milliseconds = 5_000

@@ -1,5 +1,6 @@
-// Gossip misses somebody now and then (e^-8 of all deliveries), and the usual repair comes after half a minute. Nodes of
-// our kind therefore put a digest of their view into their acks: whoever sees another one than its own asks for the view.
+// Gossip misses somebody now and then (e^-8 of all deliveries), and the usual repair comes after half a minute. Nodes
+// of our kind therefore put a digest of their view into their acks: whoever sees another one than its own asks for the
+// view.
 
 /// When a view that differs is asked for.
 struct ViewRepair: Sendable {
