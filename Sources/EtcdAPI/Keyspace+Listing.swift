@@ -5,6 +5,13 @@ extension Keyspace {
     private static let pageEntries = 256
     private static let longPageEntries = 4096
 
+    /// Whether showing what is below a path takes long.
+    func holdsMany(below path: [UInt8]) -> Bool {
+        let bounds = Self.bounds(below: path)
+        return registry.range(namespace: namespace, lower: bounds.lower, upper: bounds.upper, limit: 0).totalCount
+            > LongAnswers.keys
+    }
+
     /// The nodes directly below a directory, by key; hidden ones and keys that are no clean paths are left out.
     ///
     /// - Parameter recursive: whether directories among them show their nodes; costs the whole subtree, else only the

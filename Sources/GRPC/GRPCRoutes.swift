@@ -23,11 +23,19 @@ package struct GRPCRoutes: Sendable {
 package enum GRPCMethod: Sendable {
     /// Answered at once, on the connection's event loop; must be short.
     case immediate(@Sendable (_ request: ByteBuffer, _ call: GRPCCall) throws(GRPCStatus) -> ByteBuffer)
+    /// Answered at once as well, if the handler finds that it is short, else by a task.
+    case immediateOrLater(@Sendable (_ request: ByteBuffer, _ call: GRPCCall) throws(GRPCStatus) -> GRPCAnswer)
     /// Answered by a task, which is cancelled when the call ends early.
     case unary(@Sendable (_ request: ByteBuffer, _ call: GRPCCall) async throws(GRPCStatus) -> ByteBuffer)
     /// Messages both ways. The handler is made on the stream's event loop and lives there.
     case streaming(
         @Sendable (_ stream: any GRPCServerStream, _ call: GRPCCall) throws(GRPCStatus) -> any GRPCStreamHandler)
+}
+
+/// An answer that is there, or that a task makes; the task is cancelled when the call ends early.
+package enum GRPCAnswer: Sendable {
+    case now(ByteBuffer)
+    case later(@Sendable () async throws(GRPCStatus) -> ByteBuffer)
 }
 
 /// What is known of a call before its first message.

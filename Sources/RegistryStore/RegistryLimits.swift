@@ -21,6 +21,9 @@ package struct RegistryLimits: Sendable {
     package var maxLeaseMilliseconds: Int64 = 9_000_000_000_000
     /// `intents`: wishes of one batch.
     package var maxIntentsPerBatch = 100_000
+    /// `transaction_reads`: entries that the conditions and ranges of one transaction look at, each counted as often
+    /// as it is looked at. All happens while others wait.
+    package var maxReadsPerTransaction = 1_000_000
     /// `namespace_capacity`: instances of one namespace; -1 for no bound. An instance that exists may be written again.
     package var namespaceCapacity = -1
     /// Changes kept for watches that resume; the oldest go first.

@@ -66,6 +66,19 @@ import Testing
         #expect(try server.ask("web.skydns.local", .a).rcode == .nxDomain)
     }
 
+    @Test func textAloneHasNoShareOfTheWeights() throws {
+        let server = try ViewHarness()
+        try server.put("/skydns/local/skydns/web/a", #"{"host":"10.0.0.1"}"#)
+        try server.put("/skydns/local/skydns/web/b", #"{"host":"10.0.0.2","weight":300}"#)
+        try server.put("/skydns/local/skydns/web/t", #"{"text":"about it"}"#)
+        #expect(
+            try server.ask("web.skydns.local", .srv).texts == [
+                "web.skydns.local. SRV 10 25 0 a.web.skydns.local.",
+                "web.skydns.local. SRV 10 75 0 b.web.skydns.local.",
+            ])
+        #expect(try server.ask("web.skydns.local", .txt).texts == [#"web.skydns.local. TXT "about it""#])
+    }
+
     @Test func theRestOfTheLeaseBoundsTheTTL() throws {
         let server = try ViewHarness()
         try server.register("web", "a", host: .ipv4(1), leaseSeconds: 30)

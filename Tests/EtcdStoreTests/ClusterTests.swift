@@ -23,6 +23,17 @@ struct ClusterTests {
         try await probe.put((0..<count).map { (path($0), service($0)) })
     }
 
+    @Test("the releases are what they are called", arguments: EtcdRelease.allCases)
+    func releases(release: EtcdRelease) async throws {
+        for program in [release.etcd, release.etcdctl] {
+            let version = program == release.etcd ? "--version" : "version"
+            let ended = try await ChildProcess(
+                program, [version], environment: ["PATH": "/usr/bin:/bin", "ETCDCTL_API": "3"]
+            ).end()
+            #expect(ended.output.lowercased().contains("version: \(release.rawValue)."), "\(ended.errors)")
+        }
+    }
+
     @Test("puts, deletes, transactions and leases arrive as they happened")
     func follows() async throws {
         let cluster = try await EtcdCluster(1)
@@ -54,9 +65,9 @@ struct ClusterTests {
         await fixture.stop()
     }
 
-    @Test("20,000 keys are listed in pages while they are written")
-    func pages() async throws {
-        let cluster = try await EtcdCluster(1)
+    @Test("20,000 keys are listed in pages while they are written", arguments: EtcdRelease.allCases)
+    func pages(on release: EtcdRelease) async throws {
+        let cluster = try await EtcdCluster(1, release: release)
         let probe = EtcdProbe(cluster.members[0])
         try await fill(probe, 20_000)
         let writer = Task {
@@ -80,9 +91,9 @@ struct ClusterTests {
         await fixture.stop()
     }
 
-    @Test("the member that is watched dies and comes back")
-    func memberRestarts() async throws {
-        let cluster = try await EtcdCluster(3)
+    @Test("the member that is watched dies and comes back", arguments: EtcdRelease.allCases)
+    func memberRestarts(on release: EtcdRelease) async throws {
+        let cluster = try await EtcdCluster(3, release: release)
         let probe = EtcdProbe(cluster.members[0])
         try await fill(probe, 50)
         let fixture = try StoreFixture(cluster.members.map(\.endpoint))
@@ -129,9 +140,11 @@ struct ClusterTests {
         await fixture.stop()
     }
 
-    @Test("the majority stops: names stay, writes fail at once, and all is well afterwards")
-    func majorityStops() async throws {
-        let cluster = try await EtcdCluster(3)
+    @Test(
+        "the majority stops: names stay, writes fail at once, and all is well afterwards",
+        arguments: EtcdRelease.allCases)
+    func majorityStops(on release: EtcdRelease) async throws {
+        let cluster = try await EtcdCluster(3, release: release)
         let probe = EtcdProbe(cluster.members[0])
         try await fill(probe, 50)
         let fixture = try StoreFixture([cluster.members[0].endpoint])
@@ -182,9 +195,9 @@ struct ClusterTests {
 
     /// A store that is away while something happens to its cluster.
     private func away(
-        _ meanwhile: (EtcdProbe, _ lease: Int64) async throws -> Void
+        on release: EtcdRelease, _ meanwhile: (EtcdProbe, _ lease: Int64) async throws -> Void
     ) async throws -> StoreFixture {
-        let cluster = try await EtcdCluster(1)
+        let cluster = try await EtcdCluster(1, release: release)
         let probe = EtcdProbe(cluster.members[0])
         try await fill(probe, 50)
         let lease = try await probe.grant(seconds: 600)
@@ -207,9 +220,9 @@ struct ClusterTests {
         return fixture
     }
 
-    @Test("the cluster forgets what happened while the follower was away")
-    func compaction() async throws {
-        let fixture = try await away { probe, lease in
+    @Test("the cluster forgets what happened while the follower was away", arguments: EtcdRelease.allCases)
+    func compaction(on release: EtcdRelease) async throws {
+        let fixture = try await away(on: release) { probe, lease in
             try await probe.revoke(lease)
             try await probe.delete(path(1))
             try await probe.compact(try await probe.put(path(2), "while away"))
@@ -219,16 +232,16 @@ struct ClusterTests {
         #expect(fixture.count("lists") == 2)
     }
 
-    @Test("a lease is revoked while the follower is away")
-    func revokedWhileAway() async throws {
-        let fixture = try await away { probe, lease in try await probe.revoke(lease) }
+    @Test("a lease is revoked while the follower is away", arguments: EtcdRelease.allCases)
+    func revokedWhileAway(on release: EtcdRelease) async throws {
+        let fixture = try await away(on: release) { probe, lease in try await probe.revoke(lease) }
         #expect(fixture.entry("leased/a") == nil)
         #expect(fixture.count("lists") == 1, "the watch goes on where it was")
     }
 
-    @Test("a backup is restored: the revision goes back")
-    func restore() async throws {
-        let cluster = try await EtcdCluster(1)
+    @Test("a backup is restored: the revision goes back", arguments: EtcdRelease.allCases)
+    func restore(on release: EtcdRelease) async throws {
+        let cluster = try await EtcdCluster(1, release: release)
         let member = cluster.members[0]
         let probe = EtcdProbe(member)
         try await fill(probe, 50)
@@ -262,9 +275,9 @@ struct ClusterTests {
         await fixture.stop()
     }
 
-    @Test("tokens run out")
-    func tokens() async throws {
-        let cluster = try await EtcdCluster(1, flags: ["--auth-token-ttl", "1"])
+    @Test("tokens run out", arguments: EtcdRelease.allCases)
+    func tokens(on release: EtcdRelease) async throws {
+        let cluster = try await EtcdCluster(1, release: release, flags: ["--auth-token-ttl", "1"])
         try await fill(EtcdProbe(cluster.members[0]), 5)
         try await cluster.control(["user", "add", "root:secret"])
         try await cluster.control(["user", "grant-role", "root", "root"])
@@ -279,7 +292,25 @@ struct ClusterTests {
         try await fixture.until("the end of a token") { try await !isTaken(token, by: cluster.members[0]) }
         try await fixture.store.apply([fixture.registration("web", "i-1", lease: .own(milliseconds: 60_000))])
         #expect(fixture.entry("web/i-1") != nil)
+        try await probe.put(path(1), "seen by a watch of an old token")
         try await fixture.untilEqual(probe)
+
+        // A member that starts again knows no token of before.
+        try await cluster.members[0].kill()
+        try await fixture.until("the loss") { fixture.store.status.staleSeconds != nil }
+        try await cluster.start(cluster.members[0])
+        try await fixture.untilLive()
+        try await fixture.store.renew(namespace: .default, id: "i-1")
+        try await fixture.store.apply([fixture.registration("web", "i-2", lease: .own(milliseconds: 60_000))])
+        let again = EtcdProbe(cluster.members[0], credentials: credentials)
+        try await again.put(path(2), "after the restart")
+        try await fixture.untilEqual(again)
+
+        // Every change of users makes all tokens old.
+        try await cluster.control(["--user", "root:secret", "user", "add", "another:secret"])
+        try await fixture.store.apply([fixture.registration("web", "i-3", lease: .own(milliseconds: 60_000))])
+        try await again.put(path(3), "after a change of users")
+        try await fixture.untilEqual(again)
         await fixture.stop()
     }
 
@@ -294,7 +325,7 @@ struct ClusterTests {
     }
 
     /// Whether a token still opens the cluster. Asked rarely: each use prolongs its life.
-    private func isTaken(_ token: String, by member: EtcdMember) async throws -> Bool {
+    private func isTaken(_ token: String, by member: EtcdProcess) async throws -> Bool {
         try await Task.sleep(for: .milliseconds(2500))
         let client = try await GRPCClient.connect(host: "127.0.0.1", port: member.clientPort)
         var request = EtcdRangeRequest()

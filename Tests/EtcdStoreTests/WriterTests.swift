@@ -44,6 +44,8 @@ struct WriterTests {
             let lease = try #require(entry.lease)
             #expect(fixture.registry.lease(lease)?.lengthMilliseconds == 60_000)
             #expect(try await probe.timeToLive(lease.rawValue).granted == 60)
+            // What older CoreDNS and SkyDNS take for the TTL.
+            #expect(UInt32(truncatingIfNeeded: lease.rawValue) == 60)
             // For a CoreDNS beside: one alias per tag under the same lease, which regdns reads past.
             let alias = try #require(fixture.entry("blue/web/i-1"))
             #expect(alias.lease == lease)

@@ -169,6 +169,21 @@ struct CollisionTests {
         try fixture.put(key, #"{"host":"10.0.0.1"}"#)
         #expect(fixture.entry(key)?.identity?.id == SHA256.hex(key, digits: 64))
         #expect(fixture.registry.counts().instances == 2)
+        try fixture.put(key, #"{"host":"10.0.0.2"}"#)
+        #expect(fixture.entry(key)?.identity?.id == SHA256.hex(key, digits: 64))
+        // Free again: the next write takes it, and those after it keep it.
+        let holder = try #require(fixture.entry(id: SHA256.hex(key, digits: 16)))
+        try fixture.registry.apply([.delete(namespace: .default, key: holder.key)])
+        for address in ["10.0.0.3", "10.0.0.4"] {
+            try fixture.put(key, #"{"host":"\#(address)"}"#)
+            #expect(fixture.entry(id: SHA256.hex(key, digits: 16))?.key == key)
+        }
+        // What the value says goes first, and no longer.
+        try fixture.put(key, #"{"host":"10.0.0.5","service":"shop","id":"s1"}"#)
+        #expect(fixture.entry(id: "s1")?.key == key && fixture.entry(id: SHA256.hex(key, digits: 16)) == nil)
+        try fixture.put(key, #"{"host":"10.0.0.6"}"#)
+        #expect(fixture.entry(id: "s1") == nil)
+        #expect(fixture.entry(key)?.identity == fixture.entry(id: SHA256.hex(key, digits: 16))?.identity)
     }
 
     @Test(

@@ -22,6 +22,30 @@ struct KeyLayoutTests {
         #expect(text(key) == "/skydns/local/skydns/\(path)")
     }
 
+    @Test(
+        "aliases: at the names that the primary key does not have",
+        arguments: [
+            ("web", "a1", ["east", "v1.2"], ["east/web/a1", "v1-2/web/a1"]), ("web", "a1", [], []),
+            ("Web", "a.1", ["East"], ["web/a-1", "east/web/a-1"]), ("a/b", "x", [], ["a-b/x"]),
+            ("web", "a1", ["east", "East", "", "dns"], ["east/web/a1"]), ("dns", "x", ["t"], ["t/dns/x"]),
+            ("web", "", ["t"], []),
+        ])
+    func aliasKeys(service: String, id: String, tags: [String], paths: [String]) throws {
+        let keys = try layout().aliasKeys(service: service, id: id, tags: tags)
+        #expect(keys.map { text($0) } == paths.map { "/skydns/local/skydns/\($0)" })
+    }
+
+    @Test("hidden keys have the names of the primary ones and are no names of the domain")
+    func hiddenKey() throws {
+        let layout = try layout()
+        let key = layout.hiddenKey(service: "a/b", id: "dns")
+        #expect(text(key) == "/skydns/.hidden/local/skydns/a%2Fb/dns")
+        let identity = try #require(layout.identity(ofKey: key))
+        #expect((identity.service, identity.id) == ("a/b", "dns"))
+        #expect(!layout.isServiceKey(Array("/skydns/.hidden/local/skydns/".utf8)))
+        #expect(!layout.isServiceKey(Array("/skydns/.hidden/local/other/a".utf8)))
+    }
+
     @Test("encoded parts decode to what they were and hold no slash", arguments: 0..<50 * SeededRandom.effort)
     func roundTrip(round: Int) throws {
         var random = SeededRandom(seed: UInt64(round))
@@ -52,15 +76,19 @@ struct KeyLayoutTests {
     }
 
     @Test(
-        "owner labels, leaf first, exactly as in the key",
+        "the owner name, leaf first, its labels exactly as in the key",
         arguments: [
             ("/skydns/local/skydns/east/Rails", ["Rails", "east", "skydns", "local"]),
             ("/skydns/arpa/in-addr/10/0", ["0", "10", "in-addr", "arpa"]), ("/skydns/a%20b", ["a%20b"]),
             ("/skydns/a.b", ["a.b"]), ("/skydns/", nil), ("/skydns", nil), ("/skydnsx/a", nil), ("/other/a", nil),
-            ("/skydns/a//b", nil), ("/skydns/a/", nil), ("", nil),
+            ("/skydns/a//b", nil), ("/skydns/a/", nil), ("/skydns//a", nil),
+            ("", nil),
         ] as [(String, [String]?)])
-    func ownerLabels(key: String, labels: [String]?) throws {
-        #expect(try layout().ownerLabels(ofKey: Array(key.utf8))?.map { text($0) } == labels)
+    func ownerName(key: String, labels: [String]?) throws {
+        let name = labels.map { labels -> [UInt8] in
+            labels.reduce(into: []) { $0 += [UInt8($1.utf8.count)] + Array($1.utf8) } + [0]
+        }
+        #expect(try layout().ownerName(ofKey: Array(key.utf8)) == name)
     }
 
     @Test("labels and names that DNS cannot hold are none")
@@ -68,14 +96,13 @@ struct KeyLayoutTests {
         let part = { (count: Int) in [UInt8](repeating: UInt8(ascii: "a"), count: count) }
         let prefix = Array("/skydns/".utf8)
         let slash = [UInt8(ascii: "/")]
-        #expect(try layout().ownerLabels(ofKey: prefix + part(63)) != nil)
-        #expect(try layout().ownerLabels(ofKey: prefix + part(64)) == nil)
+        #expect(try layout().hasOwnerName(prefix + part(63)))
+        #expect(try !layout().hasOwnerName(prefix + part(64)))
         // 63 + 63 + 63 + 61 octets and their lengths and the root: 255.
         let long = prefix + part(63) + slash + part(63) + slash + part(63) + slash
-        #expect(try layout().ownerLabels(ofKey: long + part(61)) != nil)
-        #expect(try layout().ownerLabels(ofKey: long + part(62)) == nil)
-        let labels = try #require(try layout().ownerLabels(ofKey: long + part(61)))
-        #expect(try OwnerName(wire: labels.flatMap { [UInt8($0.count)] + $0 } + [0]).wire.count == 255)
+        #expect(try !layout().hasOwnerName(long + part(62)))
+        let name = try #require(try layout().ownerName(ofKey: long + part(61)))
+        #expect(try OwnerName(wire: name).wire.count == 255)
     }
 
     @Test(

@@ -97,6 +97,30 @@ struct TransactionTests {
         #expect((entry.createRevision, entry.modRevision, entry.putCount) == (1, 2, 2))
     }
 
+    @Test("What one transaction reads is bounded, and nothing of one that reads more happens")
+    func reads() throws {
+        var limits = RegistryLimits()
+        limits.maxReadsPerTransaction = 10
+        let registry = try Fixture(limits: limits).registry
+        _ = try registry.transact((0..<4).map { put("a\($0)", "1") })
+        let all = StepCondition(namespace: .default, lower: [97], upper: [98]) { !$0.isEmpty }
+        func steps(_ ranges: Int) -> [Step] {
+            [
+                .branch(
+                    conditions: [all], then: [put("b", "1")] + Array(repeating: range("a", "b"), count: ranges),
+                    otherwise: [])
+            ]
+        }
+        #expect(throws: RegistryError.limitExceeded(limit: "transaction_reads", value: 12, bound: 10)) {
+            try registry.transact(steps(2))
+        }
+        #expect(registry.revision == 1)
+        // Two limited ones are as much as they may give.
+        _ = try registry.transact([range("a", "b", limit: 5), range("a", "b", limit: 5), range("a", "b", limit: 2)])
+        _ = try registry.transact(steps(1))
+        #expect(registry.revision == 2)
+    }
+
     /// Against a copy of the content that is made at every revision.
     @Test("the past is what was there", arguments: 0..<10 * SeededRandom.effort)
     func past(seed: Int) throws {

@@ -17,6 +17,8 @@ extension ViewState {
     private static let externalTargetTTL: UInt32 = 60
 
     mutating func serviceRecords(_ members: [Member], owner: [UInt8], _ lookup: inout Lookup) -> Sections {
+        // What has text alone is no target, and so has no share.
+        let members = members.filter { $0.registration.host != .none }
         var weights: [Int: Int] = [:]
         for member in members { weights[priority(of: member), default: 0] += weight(of: member) }
         var sections = Sections()

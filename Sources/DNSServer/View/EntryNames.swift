@@ -9,11 +9,11 @@ struct EntryNames {
 
     /// The names in the tree at which the entry is a leaf; empty for what the DNS does not answer.
     func names(of entry: Entry) -> [[UInt8]] {
-        guard entry.namespace == .default, let registration = entry.registration else { return [] }
-        if registration.host == .none && registration.text.isEmpty { return [] }
+        guard entry.namespace == .default, let registration = entry.registration, registration.isAnswered else {
+            return []
+        }
         var names: [[UInt8]] = []
         if let instance = registration.instance {
-            guard instance.isAnswering else { return [] }
             let own = KeyLayout.dnsLabel(instance.id)
             let service = KeyLayout.dnsLabel(instance.service)
             for labels in [[own, service]] + instance.tags.map({ [own, service, KeyLayout.dnsLabel($0)] }) {
@@ -23,11 +23,7 @@ struct EntryNames {
             // name.
             if entry.storedValue == nil { return names }
         }
-        if let labels = layout.ownerLabels(ofKey: entry.key), let name = TreeName.make(labels: labels),
-            !names.contains(name)
-        {
-            names.append(name)
-        }
+        if let name = layout.ownerName(ofKey: entry.key), !names.contains(name) { names.append(name) }
         return names
     }
 

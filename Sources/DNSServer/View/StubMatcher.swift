@@ -54,11 +54,11 @@ package final class StubMatcher: RegistryObserver, Sendable {
 
     /// The zone a key serves: its name without the first label and without `stub.dns.<domain>`.
     private func zone(ofKey key: [UInt8]) -> OwnerName? {
-        guard let labels = layout.ownerLabels(ofKey: key), let name = TreeName.make(labels: labels),
-            TreeName.isSubdomain(name, of: base)
-        else { return nil }
+        guard let name = layout.ownerName(ofKey: key), TreeName.isSubdomain(name, of: base) else { return nil }
         let count = TreeName.labelCount(name) - TreeName.labelCount(base)
-        guard count >= 2, let zone = TreeName.make(labels: Array(labels[1..<count])) else { return nil }
+        guard count >= 2 else { return nil }
+        let labels = TreeName.labels(of: name)[1..<count].map(Array.init)
+        guard let zone = TreeName.make(labels: labels) else { return nil }
         return try? OwnerName(wire: zone)
     }
 

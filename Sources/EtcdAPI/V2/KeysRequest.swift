@@ -3,7 +3,7 @@ import RegistryStore
 
 /// One request to `/v2/keys`.
 struct KeysRequest {
-    let keyspace: Keyspace
+    var keyspace: Keyspace
     let method: String
     /// The key as a clean path; empty for the root.
     let key: [UInt8]
@@ -26,10 +26,13 @@ struct KeysRequest {
             let action = action(parameters)
             let withNodes = !(parameters.noValueOnSuccess && action.writesValue)
             guard let operation = operation(action, parameters) else {
-                return .now(
+                let read: @Sendable () -> EtcdAnswer = {
                     answer(action, withNodes) { () throws(V2Error) in
                         try keyspace.read(key, recursive: parameters.recursive)
-                    })
+                    }
+                }
+                guard keyspace.holdsMany(below: key) else { return .now(read()) }
+                return .later { await keyspace.longAnswers.make(read) }
             }
             if let writer = keyspace.writer {
                 return .later { await answer(action, withNodes, operation, through: writer) }
@@ -74,7 +77,7 @@ struct KeysRequest {
         }
     }
 
-    private func refusal(_ error: V2Error) -> EtcdAnswer {
+    func refusal(_ error: V2Error) -> EtcdAnswer {
         var fields = [clusterID, (.etcdIndex, String(error.index))]
         if error.code == .overloaded { fields.append((.retryAfter, "1")) }
         return EtcdAnswer(status: error.httpStatus, contentType: .json, fields: fields, body: error.json)

@@ -38,8 +38,8 @@ package struct EtcdV3: Sendable {
         let (kv, lease, node, watch, context) = (kv, lease, node, watch, context)
         routes.add(service: "etcdserverpb.KV", "Range", kv.rangeMethod)
         routes.add(service: "etcdserverpb.KV", "Put", kv.putMethod)
-        routes.add(service: "etcdserverpb.KV", "DeleteRange", .sized(kv.deleteRange))
-        routes.add(service: "etcdserverpb.KV", "Txn", .sized(kv.txn))
+        routes.add(service: "etcdserverpb.KV", "DeleteRange", kv.deleteRangeMethod)
+        routes.add(service: "etcdserverpb.KV", "Txn", kv.txnMethod)
         routes.add(service: "etcdserverpb.KV", "Compact", .plain(kv.compact))
         routes.add(service: "etcdserverpb.Lease", "LeaseGrant", .plain(lease.grant))
         routes.add(service: "etcdserverpb.Lease", "LeaseRevoke", .plain(lease.revoke))
@@ -75,16 +75,7 @@ extension GRPCMethod {
     fileprivate static func plain<Request: Message, Response: Message>(
         _ body: @escaping @Sendable (Request) throws(GRPCStatus) -> Response
     ) -> GRPCMethod {
-        sized { (request: Request, _: Int) throws(GRPCStatus) in try body(request) }
-    }
-
-    /// A method over messages that is told the length of the request.
-    fileprivate static func sized<Request: Message, Response: Message>(
-        _ body: @escaping @Sendable (Request, Int) throws(GRPCStatus) -> Response
-    ) -> GRPCMethod {
-        .immediate { buffer, _ throws(GRPCStatus) in
-            try Messages.write(try body(try Messages.read(buffer), buffer.readableBytes))
-        }
+        .immediate { buffer, _ throws(GRPCStatus) in try Messages.write(try body(try Messages.read(buffer))) }
     }
 }
 
@@ -105,37 +96,6 @@ enum Messages {
             return ByteBuffer(bytes: bytes)
         } catch {
             throw GRPCStatus(.internalError, "grpc: error while marshaling: \(error)")
-        }
-    }
-}
-
-extension KVService {
-    /// `Put` without a message object for the answer.
-    fileprivate var putMethod: GRPCMethod {
-        .immediate { buffer, _ throws(GRPCStatus) in
-            let request: EtcdPutRequest = try Messages.read(buffer)
-            let receipt = try write(request, bytes: buffer.readableBytes)
-            var answer = ByteBuffer()
-            context.wireHeader(receipt.revision).write(into: &answer)
-            if request.prevKv, let previous = receipt.changes.last?.previous {
-                context.wireKeyValue(previous).write(2, into: &answer)
-            }
-            return answer
-        }
-    }
-
-    /// `Range` without message objects for the keys.
-    fileprivate var rangeMethod: GRPCMethod {
-        .immediate { buffer, _ throws(GRPCStatus) in
-            let (found, revision) = try find(try Messages.read(buffer))
-            var answer = ByteBuffer()
-            context.wireHeader(revision).write(into: &answer)
-            for entry in found.entries {
-                context.wireKeyValue(entry, withValue: found.withValues).write(2, into: &answer)
-            }
-            answer.writeField(3, found.more)
-            answer.writeField(4, Int64(found.count))
-            return answer
         }
     }
 }

@@ -58,6 +58,8 @@ extension KVService {
     private struct TxnProgress {
         let before: Int64
         var hasWritten = false
+        /// What the answers of all its operations together may take.
+        var room = AnswerRoom()
         var revision: Int64 { hasWritten ? before + 1 : before }
     }
 
@@ -71,7 +73,7 @@ extension KVService {
             switch (operation.request, result) {
             case (.requestRange(let request), .range(let found)):
                 let answer = try RangeQuery(request, context).answer(found, context)
-                response.responseRange = self.response(answer, header: innerHeader(progress))
+                response.responseRange = try self.response(answer, header: innerHeader(progress), &progress.room)
             case (.requestPut(let request), .changes(let changes)):
                 progress.hasWritten = true
                 var put = EtcdPutResponse()
@@ -80,7 +82,8 @@ extension KVService {
                 response.responsePut = put
             case (.requestDeleteRange(let request), .changes(let changes)):
                 if !changes.isEmpty { progress.hasWritten = true }
-                response.responseDeleteRange = self.response(to: request, changes, header: innerHeader(progress))
+                response.responseDeleteRange = try self.response(
+                    to: request, changes, header: innerHeader(progress), &progress.room)
             case (.requestTxn(let request), .branch(let succeeded, let inner)):
                 var txn = EtcdTxnResponse()
                 txn.header = EtcdResponseHeader()

@@ -17,13 +17,13 @@ struct KVService: Sendable {
     // MARK: Reading
 
     func range(_ request: EtcdRangeRequest) throws(GRPCStatus) -> EtcdRangeResponse {
-        let (answer, revision) = try find(request)
-        return response(answer, header: context.header(revision))
+        let (answer, revision) = try find(try RangeQuery(request, context))
+        var room = AnswerRoom()
+        return try response(answer, header: context.header(revision), &room)
     }
 
     /// The entries asked for, and the revision of the store when they were read.
-    func find(_ request: EtcdRangeRequest) throws(GRPCStatus) -> (RangeQuery.Answer, revision: Int64) {
-        let query = try RangeQuery(request, context)
+    func find(_ query: RangeQuery) throws(GRPCStatus) -> (RangeQuery.Answer, revision: Int64) {
         let found: RangeResult
         if let past = query.past {
             do throws(RegistryError) {
@@ -40,10 +40,12 @@ struct KVService: Sendable {
         return (query.answer(found, context), found.revision)
     }
 
-    func response(_ answer: RangeQuery.Answer, header: EtcdResponseHeader) -> EtcdRangeResponse {
+    func response(
+        _ answer: RangeQuery.Answer, header: EtcdResponseHeader, _ room: inout AnswerRoom
+    ) throws(GRPCStatus) -> EtcdRangeResponse {
         var response = EtcdRangeResponse()
         response.header = header
-        response.kvs = answer.entries.map { context.keyValue($0, withValue: answer.withValues) }
+        response.kvs = try keyValues(answer.entries, withValues: answer.withValues, &room)
         response.more = answer.more
         response.count = Int64(answer.count)
         return response
@@ -86,17 +88,33 @@ struct KVService: Sendable {
         } catch {
             throw GRPCStatus(error)
         }
-        return response(to: request, receipt.changes, header: context.header(receipt.revision))
+        var room = AnswerRoom()
+        return try response(to: request, receipt.changes, header: context.header(receipt.revision), &room)
     }
 
     func response(
-        to request: EtcdDeleteRangeRequest, _ changes: [Change], header: EtcdResponseHeader
-    ) -> EtcdDeleteRangeResponse {
+        to request: EtcdDeleteRangeRequest, _ changes: [Change], header: EtcdResponseHeader, _ room: inout AnswerRoom
+    ) throws(GRPCStatus) -> EtcdDeleteRangeResponse {
         var response = EtcdDeleteRangeResponse()
         response.header = header
         response.deleted = Int64(changes.count)
-        if request.prevKv { response.prevKvs = changes.compactMap { $0.previous.map { context.keyValue($0) } } }
+        if request.prevKv {
+            response.prevKvs = try keyValues(changes.compactMap(\.previous), withValues: true, &room)
+        }
         return response
+    }
+
+    private func keyValues(
+        _ entries: [Entry], withValues: Bool, _ room: inout AnswerRoom
+    ) throws(GRPCStatus) -> [EtcdKeyValue] {
+        var keyValues: [EtcdKeyValue] = []
+        keyValues.reserveCapacity(entries.count)
+        for entry in entries {
+            let keyValue = context.keyValue(entry, withValue: withValues)
+            try room.take(keyValue.key.count + keyValue.value.count)
+            keyValues.append(keyValue)
+        }
+        return keyValues
     }
 
     func compact(_ request: EtcdCompactionRequest) throws(GRPCStatus) -> EtcdCompactionResponse {

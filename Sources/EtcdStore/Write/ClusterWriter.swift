@@ -9,7 +9,7 @@ import RegistryStore
 /// are not, the wish is planned again. What failed with an unknown outcome is not sent again.
 final class ClusterWriter: Sendable {
     private let registry: Registry
-    private let range: KeyRange
+    private let keys: ClusterKeys
     private let connection: ClusterConnection
     private let applied: AppliedRevision
     private let keepAlives: KeepAliveLanes
@@ -22,6 +22,7 @@ final class ClusterWriter: Sendable {
     private let newLeftovers: AsyncStream<LeaseID>.Continuation
 
     private static let attemptsMax = 8
+    private static let grantAttemptsMax = 4
     private static let leftoversMax = 10_000
     /// How long a write that happened waits for this node's copy.
     private static let catchUpMilliseconds: Int64 = 1_000
@@ -34,7 +35,7 @@ final class ClusterWriter: Sendable {
         hasContent: @escaping @Sendable () -> Bool
     ) {
         self.registry = registry
-        range = KeyRange(prefix: configuration.prefix)
+        keys = ClusterKeys(configuration)
         deadline = configuration.writeDeadline
         self.connection = connection
         self.applied = applied
@@ -65,14 +66,15 @@ final class ClusterWriter: Sendable {
         }
     }
 
-    private func tryApply(_ intents: [Intent]) async throws(RegistryError) -> Receipt {
+    private func tryApply(_ wishes: [Intent]) async throws(RegistryError) -> Receipt {
+        let intents = wishes.flatMap { $0.placed(by: registry.layout) }
         guard hasContent() else {
             throw .unavailable(reason: "the etcd cluster has not been read yet", retryAfterSeconds: 1)
         }
         for intent in intents { try check(intent) }
         var distrusted: Set<LeaseID> = []
         for _ in 0..<Self.attemptsMax {
-            let plan = WritePlan(try registry.plan(intents), in: registry, distrusting: distrusted)
+            let plan = WritePlan(try registry.plan(intents), in: registry, keys, distrusting: distrusted)
             guard plan.operationCount <= WritePlan.operationsMax else {
                 throw .limitExceeded(limit: "intents", value: plan.operationCount, bound: WritePlan.operationsMax)
             }
@@ -92,16 +94,22 @@ final class ClusterWriter: Sendable {
 
     private func check(_ intent: Intent) throws(RegistryError) {
         let (namespace, key) = intent.place
-        guard namespace == .default else {
+        guard keys.namespaces.contains(namespace) else {
             throw .invalid(
                 field: "namespace", value: String(namespace.name.prefix(64)),
                 expected: "the default one: an etcd cluster as the store has no other")
         }
-        guard range.contains(key) else {
-            throw .invalid(
-                field: "key", value: String(decoding: key.prefix(64), as: UTF8.self),
-                expected: "a key below \(String(decoding: range.prefix, as: UTF8.self)), which this node follows")
+        switch intent {
+        case .put, .renew: if keys.there(namespace, key) != nil { return }
+        // Of another namespace, what has no place in the cluster is not here either.
+        case .delete, .deleteRange: if namespace != .default || keys.range.contains(key) { return }
         }
+        let isReserved = namespace == .default && keys.range.contains(key)
+        throw .invalid(
+            field: "key", value: String(decoding: key.prefix(64), as: UTF8.self),
+            expected: isReserved
+                ? "a key that this node does not need for itself"
+                : "a key below \(String(decoding: keys.range.prefix, as: UTF8.self)), which this node follows")
     }
 
     private enum Attempt {
@@ -116,7 +124,7 @@ final class ClusterWriter: Sendable {
         for write in plan.writes.values {
             // A registration again, with the lease that it has: that restarts it.
             guard case .put(_, .present(let lease, let key)) = write,
-                plan.changes.contains(where: { $0.current?.key == key })
+                plan.changes.contains(where: { $0.current.map(keys.there) == key })
             else { continue }
             guard try await restart(lease) != nil else { return .leaseGone(lease) }
         }
@@ -178,7 +186,7 @@ final class ClusterWriter: Sendable {
     private func receipt(of plan: WritePlan, _ leases: [[UInt8]: LeaseID], at revision: Int64) -> Receipt {
         let changes = plan.changes.map { change in
             let lease: LeaseID? =
-                switch change.current.flatMap({ plan.writes[$0.key] }) {
+                switch change.current.flatMap({ plan.writes[keys.there($0)] }) {
                 case .put(_, .keep): change.previous?.lease
                 case .put(_, .shared(let lease)), .put(_, .present(let lease, _)): lease
                 case .put(_, .own(_, let owner)): leases[owner]
@@ -203,13 +211,27 @@ final class ClusterWriter: Sendable {
         var granted: [[UInt8]: Granted] = [:]
         for (key, seconds) in wanted {
             do throws(RegistryError) {
-                granted[key] = try await grant(id: nil, seconds: seconds)
+                granted[key] = try await grant(seconds: seconds)
             } catch {
                 leave(granted.values.map(\.id))
                 throw error
             }
         }
         return granted
+    }
+
+    /// Grants a lease for a registration. The lower half of its number is its length: CoreDNS before 1.12.4 and SkyDNS
+    /// take those bits for the TTL of their answers, which by etcd's own numbers would be years.
+    private func grant(seconds: Int64) async throws(RegistryError) -> Granted {
+        for _ in 0..<Self.grantAttemptsMax {
+            let id = Int64.random(in: 1...Int64(Int32.max)) << 32 | min(seconds, Int64(Int32.max))
+            do throws(RegistryError) {
+                return try await grant(id: LeaseID(id), seconds: seconds)
+            } catch {
+                guard case .leaseExists = error else { throw error }
+            }
+        }
+        return try await grant(id: nil, seconds: seconds)
     }
 
     private func grant(id: LeaseID?, seconds: Int64) async throws(RegistryError) -> Granted {
@@ -341,6 +363,23 @@ extension Intent {
             return (namespace, key)
         case .deleteRange(let namespace, let lower, _): return (namespace, lower)
         }
+    }
+}
+
+extension Intent {
+    /// The same wish for a cluster that SkyDNS and CoreDNS read as well: they know no status, so that what the DNS does
+    /// not answer must not lie where they look. The store takes the key that the id had before away.
+    fileprivate func placed(by layout: KeyLayout) -> [Intent] {
+        guard case .put(let namespace, let key, .registration(let registration), let lease, let preconditions) = self,
+            let instance = registration.instance,
+            key == layout.primaryKey(service: instance.service, id: instance.id),
+            !registration.isAnswered
+        else { return [self] }
+        let put = Intent.put(
+            namespace: namespace, key: layout.hiddenKey(service: instance.service, id: instance.id),
+            value: .registration(registration), lease: lease)
+        return preconditions.isEmpty
+            ? [put] : [.delete(namespace: namespace, key: key, preconditions: preconditions), put]
     }
 }
 

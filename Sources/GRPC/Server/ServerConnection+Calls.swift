@@ -76,7 +76,7 @@ extension ServerConnection {
         }
         let call = GRPCCall(path: path, fields: headers, peer: peer)
         switch method {
-        case .immediate, .unary:
+        case .immediate, .immediateOrLater, .unary:
             stream.work = .collecting(method, call)
             stream.receivingSince = now
         case .streaming(let make):
@@ -158,52 +158,61 @@ extension ServerConnection {
 
     // MARK: The answer
 
-    /// Has a whole request answered.
+    /// Has a whole request answered. It stays counted as held until the call ends.
     func answer(_ stream: ServerStream) {
-        guard let context, case .collecting(let method, let call) = stream.work, let request = stream.request
-        else { return }
+        guard case .collecting(let method, let call) = stream.work, let request = stream.request else { return }
         stream.request = nil
-        held.letGo(stream.heldRequestBytes)
-        stream.heldRequestBytes = 0
-        switch method {
-        case .immediate(let handler):
-            do {
-                let response = try handler(request, call)
-                send(response, on: stream)
-                finish(stream, .ok)
-            } catch {
-                finish(stream, error)
-            }
-        case .unary(let handler):
-            let eventLoop = context.eventLoop
-            let bound = NIOLoopBound((self, stream), eventLoop: eventLoop)
-            // Owned by the stream: cancelled when the call ends, by whichever side.
-            let task = Task {
-                let result: Result<ByteBuffer, GRPCStatus>
-                do throws(GRPCStatus) {
-                    result = .success(try await handler(request, call))
-                } catch {
-                    result = .failure(error)
+        do {
+            switch method {
+            case .immediate(let handler):
+                answer(stream, with: try handler(request, call))
+            case .immediateOrLater(let handler):
+                switch try handler(request, call) {
+                case .now(let response): answer(stream, with: response)
+                case .later(let response): answer(stream, byTask: response)
                 }
-                eventLoop.execute {
-                    let (connection, stream) = bound.value
-                    connection.answered(stream, result)
-                }
+            case .unary(let handler):
+                answer(stream, byTask: { () throws(GRPCStatus) in try await handler(request, call) })
+            case .streaming:
+                break
             }
-            stream.work = .answering(task)
-        case .streaming:
-            break
+        } catch {
+            finish(stream, error)
         }
+    }
+
+    private func answer(_ stream: ServerStream, with response: ByteBuffer) {
+        send(response, on: stream)
+        finish(stream, .ok)
+    }
+
+    private func answer(
+        _ stream: ServerStream, byTask response: @escaping @Sendable () async throws(GRPCStatus) -> ByteBuffer
+    ) {
+        guard let context else { return }
+        let eventLoop = context.eventLoop
+        let bound = NIOLoopBound((self, stream), eventLoop: eventLoop)
+        // Owned by the stream: cancelled when the call ends, by whichever side.
+        let task = Task {
+            let result: Result<ByteBuffer, GRPCStatus>
+            do throws(GRPCStatus) {
+                result = .success(try await response())
+            } catch {
+                result = .failure(error)
+            }
+            eventLoop.execute {
+                let (connection, stream) = bound.value
+                connection.answered(stream, result)
+            }
+        }
+        stream.work = .answering(task)
     }
 
     private func answered(_ stream: ServerStream, _ result: Result<ByteBuffer, GRPCStatus>) {
         guard case .answering = stream.work else { return }
         switch result {
-        case .success(let response):
-            send(response, on: stream)
-            finish(stream, .ok)
-        case .failure(let status):
-            finish(stream, status)
+        case .success(let response): answer(stream, with: response)
+        case .failure(let status): finish(stream, status)
         }
     }
 

@@ -13,6 +13,9 @@ package struct KeyLayout: Sendable {
     package let prefixBytes: [UInt8]
     /// `/<prefix>/<domain reversed>/`
     private let domainBytes: [UInt8]
+    /// `/<prefix>/.hidden/<domain reversed>/`: no question leads there, since SkyDNS and CoreDNS write a dot within a
+    /// label as `\.`.
+    private let hiddenBytes: [UInt8]
 
     package init(prefix: String, domain: OwnerName) {
         let parts = prefix.split(separator: "/")
@@ -21,16 +24,24 @@ package struct KeyLayout: Sendable {
         var bytes = Array("/".utf8)
         for part in parts { bytes += Array(part.utf8) + [UInt8(ascii: "/")] }
         prefixBytes = bytes
-        for label in domain.labels.reversed() { bytes += Self.encode(label) + [UInt8(ascii: "/")] }
-        domainBytes = bytes
+        var path: [UInt8] = []
+        for label in domain.labels.reversed() { path += Self.encode(label) + [UInt8(ascii: "/")] }
+        domainBytes = prefixBytes + path
+        hiddenBytes = prefixBytes + Array(".hidden/".utf8) + path
     }
 
     // MARK: Names to keys
 
     /// The one key of a registration of an HTTP dialect or catalog:
     /// `/<prefix>/<domain reversed>/<service>/<id>`, service and id percent-encoded as one path part each.
-    package func primaryKey(service: String, id: String) -> [UInt8] {
-        var key = domainBytes
+    package func primaryKey(service: String, id: String) -> [UInt8] { key(under: domainBytes, service, id) }
+
+    /// Where a store that SkyDNS and CoreDNS read as well keeps a registration that the DNS does not answer: they
+    /// answer with a value whatever its status, SkyDNS with every address there is when it has no host.
+    package func hiddenKey(service: String, id: String) -> [UInt8] { key(under: hiddenBytes, service, id) }
+
+    private func key(under start: [UInt8], _ service: String, _ id: String) -> [UInt8] {
+        var key = start
         key.reserveCapacity(key.count + service.utf8.count + id.utf8.count + 1)
         // SkyDNS keeps name servers and stub zones below dns/ of the domain; a service of that name stays out of it.
         key += ByteOrder.same(service, "dns") ? Array("%64ns".utf8) : Self.encode(service.utf8)
@@ -39,13 +50,20 @@ package struct KeyLayout: Sendable {
         return key
     }
 
-    /// The key under which SkyDNS and CoreDNS find the registration of a primary key by one of its tags; nil when the
-    /// tag gives no label, or one that is SkyDNS's own.
-    package func aliasKey(service: String, id: String, tag: String) -> [UInt8]? {
-        let label = Self.dnsLabel(tag)
-        guard !label.isEmpty, !label.elementsEqual("dns".utf8) else { return nil }
-        return domainBytes + label + [UInt8(ascii: "/")] + Self.encode(service.utf8) + [UInt8(ascii: "/")]
-            + Self.encode(id.utf8)
+    /// The keys by which SkyDNS and CoreDNS find the registration of a primary key at the names that it has here: one
+    /// for each tag, and one without a tag where the names are no DNS labels as they are. None where a name would be
+    /// SkyDNS's own.
+    package func aliasKeys(service: String, id: String, tags: [String]) -> [[UInt8]] {
+        let labels = [Self.dnsLabel(service), Self.dnsLabel(id)]
+        guard labels.allSatisfy({ !$0.isEmpty }) else { return [] }
+        var keys: [[UInt8]] = []
+        for path in [labels] + tags.map({ [Self.dnsLabel($0)] + labels }) {
+            guard let first = path.first, !first.isEmpty, !first.elementsEqual("dns".utf8) else { continue }
+            let key = domainBytes + Array(path.joined(separator: "/".utf8))
+            if !keys.contains(key) { keys.append(key) }
+        }
+        let primary = primaryKey(service: service, id: id)
+        return keys.filter { $0 != primary }
     }
 
     /// Percent-encodes every byte that may not stand in a path part, and the parts `.` and `..`, which paths swallow.
@@ -108,19 +126,41 @@ package struct KeyLayout: Sendable {
 
     // MARK: Keys to names
 
-    /// The labels of a key's owner name, leaf first, as the bytes in the key: not folded and not decoded. Nil when the
-    /// key is not below the prefix or when DNS has no such name (an empty part, one over 63 octets, over 255 in all).
-    package func ownerLabels(ofKey key: [UInt8]) -> [[UInt8]]? {
-        guard key.starts(with: prefixBytes), key.count > prefixBytes.count else { return nil }
-        var octets = 1
-        var labels: [[UInt8]] = []
-        let path = key[prefixBytes.count...]
-        for part in path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
-            octets += part.count + 1
-            guard (1...63).contains(part.count), octets <= 255 else { return nil }
-            labels.append(Array(part))
+    /// A key's owner name in wire form, its labels as the bytes in the key: not folded and not decoded. Nil when
+    /// `hasOwnerName` is false.
+    package func ownerName(ofKey key: [UInt8]) -> [UInt8]? {
+        guard hasOwnerName(key) else { return nil }
+        var name: [UInt8] = []
+        name.reserveCapacity(key.count - prefixBytes.count + 2)
+        var end = key.count
+        // The path has the root's side first, a name the leaf's.
+        for position in stride(from: key.count - 1, through: prefixBytes.count - 1, by: -1)
+        where key[position] == UInt8(ascii: "/") {
+            name.append(UInt8(truncatingIfNeeded: end - position - 1))
+            name.append(contentsOf: key[(position + 1)..<end])
+            end = position
         }
-        return labels.reversed()
+        name.append(0)
+        return name
+    }
+
+    /// Whether the DNS has a name for a key: it is below the prefix, and no part of its path is empty or longer than
+    /// 63 octets, nor the name longer than 255.
+    package func hasOwnerName(_ key: [UInt8]) -> Bool {
+        // Each part has a slash before it where the name has a length, and the root is one octet more.
+        guard key.starts(with: prefixBytes), key.count > prefixBytes.count, key.count - prefixBytes.count + 2 <= 255
+        else { return false }
+        var label = 0
+        for byte in key[prefixBytes.count...] {
+            if byte == UInt8(ascii: "/") {
+                guard label > 0 else { return false }
+                label = 0
+            } else {
+                guard label < 63 else { return false }
+                label += 1
+            }
+        }
+        return label > 0
     }
 
     /// Whether SkyDNS would take a value under this key for a service: all below the prefix but `config`.
@@ -130,21 +170,29 @@ package struct KeyLayout: Sendable {
         return !rest.isEmpty && !rest.elementsEqual("config".utf8)
     }
 
-    /// Whether the HTTP dialects show a service under this key: below the domain, not below `dns/` of the domain, not
-    /// `config`, not `arpa`.
-    package func isServiceKey(_ key: [UInt8]) -> Bool {
-        guard mayHoldService(key), key.count > domainBytes.count, key.starts(with: domainBytes) else { return false }
-        if key[domainBytes.count...].starts(with: "dns/".utf8) { return false }
+    /// Whether the HTTP dialects show a service under this key: below the domain or its hidden part, not below `dns/`
+    /// of the domain, not `config`, not `arpa`.
+    package func isServiceKey(_ key: [UInt8]) -> Bool { servicePath(ofKey: key) != nil }
+
+    /// What follows the domain in the key of a service.
+    private func servicePath(ofKey key: [UInt8]) -> ArraySlice<UInt8>? {
+        guard mayHoldService(key) else { return nil }
+        if key.starts(with: hiddenBytes) {
+            return key.count > hiddenBytes.count ? key[hiddenBytes.count...] : nil
+        }
+        guard key.count > domainBytes.count, key.starts(with: domainBytes) else { return nil }
+        if key[domainBytes.count...].starts(with: "dns/".utf8) { return nil }
         let path = key[prefixBytes.count...]
-        return !path.starts(with: "arpa/".utf8) && !path.elementsEqual("arpa".utf8)
+        if path.starts(with: "arpa/".utf8) || path.elementsEqual("arpa".utf8) { return nil }
+        return key[domainBytes.count...]
     }
 
     /// The names that INTERFACE gives a key below the domain: its last three labels are tag, service and id; deeper
     /// ones are further tags, outermost last; two have no tag; one is service and id alike. Nil when `isServiceKey` is
     /// false, or when a part is empty or holds a zero octet.
     package func identity(ofKey key: [UInt8]) -> (service: String, id: String, tags: [String])? {
-        guard isServiceKey(key) else { return nil }
-        let parts = key[domainBytes.count...].split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        guard let path = servicePath(ofKey: key) else { return nil }
+        let parts = path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         guard parts.allSatisfy({ !$0.isEmpty && !$0.contains(0) }), let last = parts.last else { return nil }
         let id = Self.decode(last)
         guard parts.count > 1 else { return (id, id, []) }

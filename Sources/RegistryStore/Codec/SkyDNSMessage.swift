@@ -57,8 +57,10 @@ package enum SkyDNSMessage {
         return value + writer.bytes
     }
 
-    /// Whether a value is an alias.
-    package static func isAlias(_ bytes: [UInt8]) -> Bool { (try? SkyDNSValue(bytes))?.isAlias ?? false }
+    /// The key that a value stands for; nil when it is no alias.
+    package static func aliasedKey(_ bytes: [UInt8]) -> [UInt8]? {
+        (try? SkyDNSValue(bytes))?.aliasOf.map { Array($0.utf8) }
+    }
 
     /// The endpoint text of a value that has none of its own: `host:port`, or `host` alone when the port is 0.
     package static func defaultEndpoint(_ host: ServiceHost, _ port: Int) -> String {
@@ -72,8 +74,9 @@ package enum SkyDNSMessage {
 /// A value while it is read.
 struct SkyDNSValue {
     private(set) var registration = Registration(host: .none)
-    /// Set when the value is an alias of another key (`--store etcd` writes one per tag for CoreDNS): to be ignored.
-    private(set) var isAlias = false
+    /// Set when the value is an alias of another key (`--store etcd` writes them for CoreDNS): to be ignored. Empty
+    /// when it does not say of which.
+    private(set) var aliasOf: String?
     private var instance = InstanceFields()
 
     init(_ bytes: [UInt8]) throws(JSONError) {
@@ -98,8 +101,11 @@ struct SkyDNSValue {
         let isNull = reader.peek() == UInt8(ascii: "n")
         let start = reader.offset
         guard let field = Field.allCases.first(where: { JSONText.matches(name, field: $0.rawValue) }) else {
-            if JSONText.matches(name, field: "alias_of"), !isNull { isAlias = true }
-            try instance.read(name, &reader)
+            if JSONText.matches(name, field: "alias_of"), !isNull {
+                aliasOf = try reader.readValue().stringValue ?? ""
+            } else {
+                try instance.read(name, &reader)
+            }
             return
         }
         let value = try reader.readValue()

@@ -26,7 +26,7 @@ extension StoreCore {
         case .bytes(let bytes):
             try Validation.bound("value_bytes", bytes.count, limits.maxValueBytes)
             if let previous, Self.value(of: previous) == bytes { return Self.same(previous) }
-            return draft(bytes, key: key, in: index)
+            return draft(bytes, key: key, over: previous, in: index)
         case .registration(let registration):
             try Validation.check(registration, limits: limits)
             var registration = registration
@@ -59,7 +59,9 @@ extension StoreCore {
     }
 
     /// What bytes mean under a key. Never fails: what is no service is opaque.
-    func draft(_ bytes: [UInt8], key: [UInt8], in index: NamespaceIndex) -> Draft {
+    ///
+    /// - Parameter previous: the key's entry before, whose identity is taken over where the key alone makes it.
+    func draft(_ bytes: [UInt8], key: [UInt8], over previous: Entry? = nil, in index: NamespaceIndex) -> Draft {
         var draft = Draft(content: .opaque, storedValue: bytes)
         guard layout.mayHoldService(key) else { return draft }
         let value: SkyDNSValue
@@ -69,11 +71,11 @@ extension StoreCore {
             draft.skipReason = error.description
             return draft
         }
-        if value.isAlias { return draft }
+        if value.aliasOf != nil { return draft }
         var registration = value.registration
         let isShown = layout.isServiceKey(key)
         if !isShown || (registration.instance?.tags.count ?? 0) > limits.maxTags { registration.instance = nil }
-        guard registration.instance != nil || layout.ownerLabels(ofKey: key) != nil else {
+        guard registration.instance != nil || layout.hasOwnerName(key) else {
             draft.skipReason = "the key is no domain name"
             return draft
         }
@@ -82,7 +84,10 @@ extension StoreCore {
             return draft
         }
         draft.content = .service(registration)
-        if isShown { draft.derivedIdentity = identity(of: registration, key: key, in: index) }
+        if isShown {
+            draft.derivedIdentity =
+                previous?.identityOfKey(under: registration) ?? identity(of: registration, key: key, in: index)
+        }
         return draft
     }
 
@@ -102,10 +107,23 @@ extension StoreCore {
         (index.find(id: id)?.key ?? key) == key
     }
 
+    /// Of an id that is derived from a key.
+    static let derivedIDDigits = 16
+
     /// 16 digits of the key's SHA-256; all 64 when somebody registered an instance under the short form on purpose.
     func derivedID(_ key: [UInt8], in index: NamespaceIndex) -> String {
-        let short = SHA256.hex(key, digits: 16)
+        let short = SHA256.hex(key, digits: Self.derivedIDDigits)
         return isFree(short, for: key, in: index) ? short : SHA256.hex(key, digits: 64)
+    }
+}
+
+extension Entry {
+    /// The identity that the key alone makes, when it is this entry's and a registration would have it again.
+    fileprivate func identityOfKey(under registration: Registration) -> InstanceIdentity? {
+        guard registration.instance == nil, self.registration?.instance == nil, let derivedIdentity,
+            derivedIdentity.id.utf8.count == StoreCore.derivedIDDigits
+        else { return nil }
+        return derivedIdentity
     }
 }
 

@@ -3,7 +3,8 @@ extension StoreCore {
     mutating func transact(
         _ steps: [Step], now: Moment
     ) throws(RegistryError) -> (results: [StepResult], outcome: Outcome) {
-        let plan = plan(steps)
+        var reads = 0
+        let plan = try plan(steps, &reads)
         let intents = Self.intents(of: plan)
         var batch = beginBatch()
         let results: [StepResult]
@@ -27,20 +28,40 @@ extension StoreCore {
         case branch(Bool, [Planned])
     }
 
-    private func plan(_ steps: [Step]) -> [Planned] {
-        steps.map { step in
+    /// - Parameter reads: entries looked at, or to be looked at, which are bounded.
+    private func plan(_ steps: [Step], _ reads: inout Int) throws(RegistryError) -> [Planned] {
+        var planned: [Planned] = []
+        for step in steps {
             switch step {
-            case .intent(let intent): return .intent(intent)
+            case .intent(let intent): planned.append(.intent(intent))
             case .range(let namespace, let lower, let upper, let limit, let past):
-                return .range(namespace, lower, upper, limit, at: past)
+                try count(namespace, lower, upper, limit: limit, &reads)
+                planned.append(.range(namespace, lower, upper, limit, at: past))
             case .branch(let conditions, let then, let otherwise):
-                let holds = conditions.allSatisfy { condition in
-                    condition.holds(
-                        range(condition.namespace, lower: condition.lower, upper: condition.upper, limit: .max).entries)
-                }
-                return .branch(holds, plan(holds ? then : otherwise))
+                let holds = try hold(conditions, &reads)
+                planned.append(.branch(holds, try plan(holds ? then : otherwise, &reads)))
             }
         }
+        return planned
+    }
+
+    private func hold(_ conditions: [StepCondition], _ reads: inout Int) throws(RegistryError) -> Bool {
+        for condition in conditions {
+            let (namespace, lower, upper) = (condition.namespace, condition.lower, condition.upper)
+            try count(namespace, lower, upper, limit: .max, &reads)
+            guard condition.holds(range(namespace, lower: lower, upper: upper, limit: .max).entries) else {
+                return false
+            }
+        }
+        return true
+    }
+
+    /// Counts what reading a range costs before it is read.
+    private func count(
+        _ namespace: Namespace, _ lower: [UInt8], _ upper: [UInt8]?, limit: Int, _ reads: inout Int
+    ) throws(RegistryError) {
+        reads += min(range(namespace, lower: lower, upper: upper, limit: 0).totalCount, max(limit, 0))
+        try Validation.bound("transaction_reads", reads, limits.maxReadsPerTransaction)
     }
 
     private static func intents(of plan: [Planned]) -> [Intent] {

@@ -37,4 +37,9 @@ package struct Registration: Hashable, Sendable {
         self.group = group
         self.instance = instance
     }
+
+    /// Whether the DNS answers anything with it.
+    package var isAnswered: Bool {
+        (host != .none || !text.isEmpty) && instance?.isAnswering != false
+    }
 }

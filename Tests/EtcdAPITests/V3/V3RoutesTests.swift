@@ -14,9 +14,16 @@ struct V3RoutesTests {
     init() throws { door = try V3Door() }
 
     private func call(_ path: String, _ request: ByteBuffer = ByteBuffer()) throws -> ByteBuffer {
-        let method = try #require(door.v3.routes.methods[path])
-        guard case .immediate(let body) = method else { throw Missing() }
-        return try body(request, GRPCCall(path: path))
+        guard case .now(let answer) = try begin(path, request) else { throw Missing() }
+        return answer
+    }
+
+    private func begin(_ path: String, _ request: ByteBuffer) throws -> GRPCAnswer {
+        switch try #require(door.v3.routes.methods[path]) {
+        case .immediate(let body): return .now(try body(request, GRPCCall(path: path)))
+        case .immediateOrLater(let body): return try body(request, GRPCCall(path: path))
+        case .unary, .streaming: throw Missing()
+        }
     }
 
     private func call<Request: Message, Response: Message>(_ path: String, _ request: Request) throws -> Response {
@@ -38,6 +45,68 @@ struct V3RoutesTests {
             let answer: EtcdRangeResponse = try call("/etcdserverpb.KV/Range", request)
             #expect(answer == (try door.v3.kv.range(request)))
         }
+    }
+
+    @Test("What many keys take part in is answered away from the event loop, and alike", arguments: [1000, 1001])
+    func longAnswers(count: Int) async throws {
+        for number in 0..<count { try door.put("k\(number)", "value") }
+        let range = EtcdRangeRequest.range("k", "l")
+        var removal = EtcdDeleteRangeRequest.delete("k", "l")
+        removal.prevKv = true
+        let whole = try door.v3.kv.range(range)
+        let requests = [
+            ("Range", try Messages.write(range)),
+            ("Txn", try Messages.write(EtcdTxnRequest.txn(then: [.range("k", "l")]))),
+            ("DeleteRange", try Messages.write(removal)),
+        ]
+        for (method, request) in requests {
+            let bytes: ByteBuffer
+            switch try begin("/etcdserverpb.KV/\(method)", request) {
+            case .now(let answer):
+                #expect(count == 1000, "\(method)")
+                bytes = answer
+            case .later(let answer):
+                #expect(count == 1001, "\(method)")
+                bytes = try await answer()
+            }
+            switch method {
+            case "Range": #expect(try Messages.read(bytes) == whole)
+            case "Txn":
+                let answer: EtcdTxnResponse = try Messages.read(bytes)
+                #expect(answer.responses.first?.responseRange.kvs == whole.kvs)
+            default:
+                let answer: EtcdDeleteRangeResponse = try Messages.read(bytes)
+                #expect(answer.deleted == Int64(count) && answer.prevKvs == whole.kvs)
+            }
+        }
+    }
+
+    @Test("One key, a count and a page are short, however many keys there are")
+    func shortAnswers() throws {
+        for number in 0..<1200 { try door.put("k\(number)") }
+        let requests: [EtcdRangeRequest] = [
+            .range("k7"), .range("k", "l") { $0.countOnly = true }, .range("k", "l") { $0.limit = 900 },
+        ]
+        for request in requests {
+            let answer: EtcdRangeResponse = try call("/etcdserverpb.KV/Range", request)
+            #expect(answer == (try door.v3.kv.range(request)))
+        }
+    }
+
+    @Test("An answer is not made longer than a connection may hold", arguments: [false, true])
+    func hugeAnswers(inTransaction: Bool) async throws {
+        for number in 0..<10 { try door.put("k\(number)", String(repeating: "x", count: 1 << 20)) }
+        // Seven times ten MiB.
+        let reads = Array(repeating: EtcdRequestOp.range("k", "l"), count: 7)
+        let error = #expect(throws: GRPCStatus.self) {
+            if inTransaction {
+                _ = try door.txn(then: reads)
+            } else {
+                var room = AnswerRoom()
+                for _ in 0..<7 { try room.take(10 << 20) }
+            }
+        }
+        #expect(error?.code == .resourceExhausted)
     }
 
     @Test(
