@@ -21,7 +21,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
-        // AES-GCM of the gossip protocol.
+        // AES-GCM of the gossip protocol, and the keys of passphrases.
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -117,6 +117,17 @@ let package = Package(
             ]),
         // HashiCorp memberlist's protocol: its bytes and its membership state machine.
         .target(name: "Memberlist", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
+        // Makes the stores of several nodes equal.
+        .target(
+            name: "Replication",
+            dependencies: [
+                "DNSWire", "Memberlist",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
         .executableTarget(
             name: "regdns",
             dependencies: [
@@ -192,6 +203,14 @@ let package = Package(
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
         .testTarget(name: "MemberlistTests", dependencies: ["Memberlist", "RegdnsTestKit", "Simulation"]),
+        .testTarget(
+            name: "ReplicationTests",
+            dependencies: [
+                "DNSWire", "Memberlist", "RegdnsTestKit", "Replication",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
         .testTarget(
             name: "TLSTests",
             dependencies: [

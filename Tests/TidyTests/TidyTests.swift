@@ -32,6 +32,10 @@ struct TidyTests {
             "NIOHTTP1", "NIOHTTP2", "NIOPosix", "ServiceLifecycle", "SwiftProtobuf", "Synchronization",
         ],
         "Memberlist": ["Crypto", "Foundation", "FoundationEssentials", "Glibc"],
+        "Replication": [
+            "DNSWire", "Memberlist", "Crypto", "CryptoExtras", "FoundationEssentials", "Logging", "NIOCore", "NIOPosix",
+            "Synchronization",
+        ],
         "regdns": [
             "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore", "TLS",
             "ArgumentParser", "Configuration", "Foundation", "Glibc", "HTTPTypes", "Logging", "NIOCore", "NIOHTTP1",

@@ -1,5 +1,5 @@
 /// Takes one side's octets of a stream as they come, in pieces of any size, and finds the one message that they hold.
-/// Octets behind it are not looked at.
+/// Octets behind it are not looked at, but kept behind an own message, whose stream may go on.
 package struct StreamDecoder: Sendable {
     private let security: GossipSecurity
     private let limits: StreamLimits
@@ -8,6 +8,10 @@ package struct StreamDecoder: Sendable {
     /// As long as `input` is shorter, another look is of no use.
     private var needed = 1
     private var collector: PushPullCollector?
+    /// Where an own message ends in `input`.
+    private var end: Int?
+    /// What came behind an own message (`StreamMessage.own`), once it is there.
+    package private(set) var rest: [UInt8] = []
 
     private enum Phase {
         case label
@@ -41,6 +45,7 @@ package struct StreamDecoder: Sendable {
             do {
                 if let message = try advance() {
                     phase = .done
+                    if case .own = message { rest = Array(input.dropFirst(end ?? input.count)) }
                     input = []
                     return message
                 }
@@ -87,7 +92,7 @@ package struct StreamDecoder: Sendable {
     }
 
     /// Opens the sealed message, which must be whole.
-    private func unseal() throws(GossipWireError) -> [UInt8] {
+    private mutating func unseal() throws(GossipWireError) -> [UInt8] {
         let head = input.prefix(5)
         guard let length = UInt32(bigEndianOctets: head.dropFirst()) else { throw .truncated(needed: 5) }
         guard length <= StreamLimits.sealedBytes else {
@@ -95,6 +100,7 @@ package struct StreamDecoder: Sendable {
         }
         let sealed = input.dropFirst(5).prefix(Int(length))
         guard sealed.count == Int(length) else { throw .truncated(needed: 5 + Int(length)) }
+        end = 5 + Int(length)
         return try Sealing.open(sealed, keys: security.keys, data: head + security.label).plain
     }
 
@@ -117,6 +123,7 @@ package struct StreamDecoder: Sendable {
         case .compress:
             let plain = try Compression.decode(&reader, limit: limits.plainBytes)
             guard plain.first != MessageType.compress.rawValue else { throw .unknownType(type) }
+            if !whole { end = reader.offset }
             return try wholeMessage(plain)
         case .ping: return .ping(try Ping(reading: &reader))
         case .ack: return .ack(try Ack(reading: &reader))
@@ -130,7 +137,9 @@ package struct StreamDecoder: Sendable {
             return .pushPull(try state.collect(bytes, limits))
         default:
             guard limits.ownTypes.contains(type) else { throw .unknownType(type) }
-            return .own(type: type, body: try ownBody(bytes))
+            let body = try ownBody(bytes)
+            if !whole { end = 5 + body.count }
+            return .own(type: type, body: body)
         }
     }
 
