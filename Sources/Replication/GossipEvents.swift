@@ -11,10 +11,14 @@ struct EventReaders {
 
     var count: Int { readers.count }
 
-    mutating func add(_ reader: AsyncStream<GossipEvent>.Continuation) {
+    /// - Returns: its number.
+    mutating func add(_ reader: AsyncStream<GossipEvent>.Continuation) -> UInt64 {
         last += 1
         readers[last] = reader
+        return last
     }
+
+    mutating func remove(_ number: UInt64) { readers[number] = nil }
 
     /// - Returns: how many readers lost it.
     mutating func tell(_ event: GossipEvent) -> Int {

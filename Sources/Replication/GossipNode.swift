@@ -106,17 +106,18 @@ package final class GossipNode: Sendable {
 
     /// From now on. Ends at `shutdown`.
     package func events() async throws(GossipNodeError) -> AsyncStream<GossipEvent> {
-        let added = try await on { loop throws(GossipNodeError) in
+        try await on { loop throws(GossipNodeError) in
             guard loop.events.count < loop.settings.limits.readers else {
                 loop.counters.readersBeyondLimit += 1
                 throw .busy
             }
             let (stream, reader) = AsyncStream<GossipEvent>.makeStream(
                 bufferingPolicy: .bufferingOldest(loop.settings.limits.events))
-            loop.events.add(reader)
+            let number = loop.events.add(reader)
+            let bound = NIOLoopBound(loop, eventLoop: loop.eventLoop)
+            reader.onTermination = { _ in bound.eventLoop.execute { bound.value.events.remove(number) } }
             return stream
         }
-        return added
     }
 
     /// Dials all of them, and returns when each has answered or its time is over. They stay candidates, which are called
@@ -142,7 +143,8 @@ package final class GossipNode: Sendable {
         try await on { $0.give(.updateMeta(meta)) }
     }
 
-    /// Gives up a dead member: it counts as left, and is not called any more.
+    /// Gives up a dead member: it counts as left, and is not called any more. In serf's dialect everybody hears of it, in
+    /// the plain one only this node does so.
     package func forceLeave(_ name: NodeName) async throws(GossipNodeError) {
         try await on { loop throws(GossipNodeError) in
             guard loop.core.member(name) != nil else { throw .unknownMember(name) }
@@ -157,7 +159,8 @@ package final class GossipNode: Sendable {
 
     // MARK: Messages
 
-    /// Gossips the application's bytes to everybody but this node; they must fit a packet.
+    /// Gossips the application's bytes; they must fit a packet. Everybody gets them if the receivers gossip them on
+    /// (`GossipApplication.receive`), and some get them more than once.
     package func broadcast(_ message: [UInt8]) async throws(GossipNodeError) {
         try await on { $0.give(.broadcast(message)) }
     }
@@ -206,13 +209,11 @@ package final class GossipNode: Sendable {
 
     // MARK: Keys
 
-    /// Changes the keys: `install`, then `use`, then `remove`, each on all nodes before the next; or `advance`.
-    package func changeKeys(
-        _ change: @escaping @Sendable (inout KeyChain) throws(KeyRingError) -> Void
-    ) async throws(GossipNodeError) {
+    /// Changes the keys. A new one is installed, then used, then the old one removed, each on all nodes before the next.
+    package func change(_ change: KeyChain.Change) async throws(GossipNodeError) {
         try await on { loop throws(GossipNodeError) in
             do throws(KeyRingError) {
-                try loop.changeKeys(change)
+                try loop.change(change)
             } catch {
                 throw .keys(error)
             }

@@ -8,6 +8,17 @@ package struct KeyChain: Hashable, Sendable {
         case passphrase(PassphraseKey)
     }
 
+    /// One step of a rotation.
+    package enum Change: Hashable, Sendable {
+        /// Takes it for opening.
+        case install(Source)
+        /// Seals with an installed one from now on.
+        case use(Source)
+        case remove(Source)
+        /// Follows the cluster to an epoch.
+        case advance(epoch: UInt32)
+    }
+
     private(set) var sources: [Source] = []
     /// The number that passphrases' keys are derived with.
     package private(set) var epoch: UInt32 = 0
@@ -36,6 +47,16 @@ package struct KeyChain: Hashable, Sendable {
 
     private var epochs: [UInt32] {
         [epoch] + (epoch < .max ? [epoch + 1] : []) + (epoch > 0 ? [epoch - 1] : [])
+    }
+
+    /// When it throws, nothing has changed.
+    package mutating func apply(_ change: Change) throws(KeyRingError) {
+        switch change {
+        case .install(let source): try install(source)
+        case .use(let source): try use(source)
+        case .remove(let source): try remove(source)
+        case .advance(let epoch): advance(to: epoch)
+        }
     }
 
     /// Follows the cluster to an epoch; an older one than the present is ignored.

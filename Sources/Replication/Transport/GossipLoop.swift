@@ -123,7 +123,9 @@ final class GossipLoop {
 
     private func tell(_ notice: CoreNotice) {
         switch notice {
-        case .userMessage(let bytes, let sender): return application.receive(bytes, from: sender)
+        case .userMessage(let bytes, let sender):
+            if application.receive(bytes, from: sender) { give(.broadcast(bytes)) }
+            return
         case .userState(let state, let isJoin): return application.receive(state: state, isJoin: isJoin)
         case .ackPayload: return
         case .joinAnswered(let address, let isMerged): joinAnswered(address, isMerged)
@@ -144,8 +146,8 @@ final class GossipLoop {
     // MARK: Keys
 
     /// Changes the keys; when it throws, nothing has changed.
-    func changeKeys(_ change: (inout KeyChain) throws(KeyRingError) -> Void) throws(KeyRingError) {
-        try change(&keys)
+    func change(_ change: KeyChain.Change) throws(KeyRingError) {
+        try keys.apply(change)
         let ring = keys.ring
         packetCodec.security.keys = ring
         streamEncoder.security.keys = ring
