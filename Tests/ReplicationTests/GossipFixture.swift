@@ -20,7 +20,9 @@ func within<Value: Sendable>(
             return nil
         }
         defer { group.cancelAll() }
-        guard let value = try await group.next() ?? nil else { throw Waited(description: "\(what): not in \(patience)") }
+        guard let value = try await group.next() ?? nil else {
+            throw Waited(description: "\(what): not in \(patience)")
+        }
         return value
     }
 }

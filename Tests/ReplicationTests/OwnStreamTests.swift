@@ -32,7 +32,8 @@ struct OwnStreamTests {
                         group.addTask {
                             var place = 0
                             for try await frame in stream.frames {
-                                let isSame = Array(frame.readableBytesView)
+                                let isSame =
+                                    Array(frame.readableBytesView)
                                     == [UInt8](repeating: UInt8(place), count: place * 4_000)
                                 #expect(isSame, "frame \(place)")
                                 place += 1

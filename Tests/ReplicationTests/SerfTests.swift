@@ -114,7 +114,9 @@ private struct Scenario: Sendable {
         try await cluster.agents[2].run("tags", "-set", "kind=changed")
         let wanted = tags([("kind", "changed")])
         for node in cluster.nodes {
-            try await node.wait("tag of s3") { $0.contains { $0.name == "s3" && $0.meta.ends(with: wanted.dropFirst(2)) } }
+            try await node.wait("tag of s3") {
+                $0.contains { $0.name == "s3" && $0.meta.ends(with: wanted.dropFirst(2)) }
+            }
         }
     }
 
@@ -132,7 +134,9 @@ private struct Scenario: Sendable {
             #expect(said.output.contains("3/6") || said.errors.contains("3/6"), "\(said.output)\(said.errors)")
             try await cluster.nodes[0].node.update(meta: tags([("step", "\(number)")]))
             for agent in cluster.agents {
-                try await agent.wait("step \(number)") { $0.contains { $0.name == "r1" && $0.tags["step"] == "\(number)" } }
+                try await agent.wait("step \(number)") {
+                    $0.contains { $0.name == "r1" && $0.tags["step"] == "\(number)" }
+                }
             }
         }
         for node in cluster.nodes {
