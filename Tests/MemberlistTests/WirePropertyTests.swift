@@ -113,6 +113,22 @@ import Testing
         }
     }
 
+    @Test func whatFollowsAnOwnMessageIsKept() throws {
+        var random = SeededRandom(test: #function)
+        for round in 0..<100 * SeededRandom.effort {
+            let security = try Self.security(&random)
+            let encoder = StreamEncoder(security: security, compresses: random.oneIn(2))
+            let message = StreamMessage.own(type: 208, body: random.octets(upTo: 2_000))
+            let bytes = try encoder.encode(message, side: .dialler, random: &random)
+            let next = random.octets(upTo: 100)
+            let split = random.below(bytes.count)
+            var decoder = StreamDecoder(side: .dialler, security: security)
+            #expect(try decoder.append(bytes[..<split]) == nil, "seed \(random.seed), \(round)")
+            #expect(try decoder.append(bytes[split...] + next) == message, "seed \(random.seed), \(round)")
+            #expect(decoder.rest == next, "seed \(random.seed), \(round)")
+        }
+    }
+
     /// Reads a stream in pieces of random sizes.
     static func read(
         _ bytes: [UInt8], _ side: StreamSide, _ security: GossipSecurity, _ random: inout SeededRandom

@@ -109,9 +109,8 @@ struct TestNode: Sendable {
         let node = node
         do {
             try await within(patience, "\(node.name): \(what)") {
-                let events = try await node.events()
-                if isThere(try await node.members()) { return }
-                for await _ in events where isThere(try await node.members()) { return }
+                // Not by events alone: who is suspected and objects becomes alive again without one.
+                while !isThere(try await node.members()) { try await Task.sleep(for: .milliseconds(10)) }
             }
         } catch {
             let members = try await node.members().map { "\($0.name) \($0.state)" }

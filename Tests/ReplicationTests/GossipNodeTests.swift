@@ -172,6 +172,27 @@ struct GossipNodeTests {
         await first.node.shutdown()
     }
 
+    @Test("A socket for both families: IPv4 peers of a node on [::]")
+    func dualStack() async throws {
+        let every = try #require(GossipAddress(ip: [UInt8](repeating: 0, count: 16), port: 0))
+        let four = try await TestNode.start("four")
+        let both = try await TestNode.start("both") {
+            $0.bind = every
+            $0.advertise = GossipAddress(127, 0, 0, 1, port: 0)
+            $0.isInsecure = true
+        }
+        #expect(both.node.address == GossipAddress(127, 0, 0, 1, port: both.node.bound.port))
+        #expect(try await both.node.join([four.node.address]) == [four.node.address])
+        for node in [four, both] {
+            try await node.wait(forAlive: 2)
+            try await node.node.update(meta: Array("\(node.name)".utf8))
+        }
+        // By packets, which alone carry metadata so soon.
+        try await four.wait("metadata") { $0.contains { $0.name == "both" && $0.meta == Array("both".utf8) } }
+        try await both.wait("metadata") { $0.contains { $0.name == "four" && $0.meta == Array("four".utf8) } }
+        for node in [four, both] { await node.node.shutdown() }
+    }
+
     @Test("IPv6")
     func ipv6() async throws {
         let bind = try #require(GossipAddress(ip: [UInt8](repeating: 0, count: 15) + [1], port: 0))

@@ -43,6 +43,36 @@ struct KeyTests {
         #expect(throws: KeyMaterialError.emptyPassphrase) { try PassphraseKey(passphrase: [], cluster: cluster) }
     }
 
+    @Test("Keys from flags, files and a passphrase, in this order")
+    func settings() async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "regdns-\(UUID())")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let (keyFile, passphraseFile) = (folder.appending(path: "keys"), folder.appending(path: "passphrase"))
+        try Data("\(Self.sixteen)\n".utf8).write(to: keyFile)
+        try Data("correct horse\r\n".utf8).write(to: passphraseFile)
+        var settings = KeySettings()
+        #expect(try await settings.load().isEmpty)
+        settings.cluster = "blue"
+        settings.epoch = 1
+        settings.keys = [Self.thirtyTwo]
+        settings.keyFile = keyFile.path()
+        settings.passphraseFile = passphraseFile.path()
+        settings.passphrase = "another one"
+        let passphrase = try Self.passphrase.get()
+        #expect(
+            try await settings.load().ring.keys == [
+                try GossipKey(base64: Self.thirtyTwo), try GossipKey(base64: Self.sixteen), passphrase.key(epoch: 1),
+                passphrase.key(epoch: 2), passphrase.key(epoch: 0),
+            ])
+        settings.keyFile = "/nonexistent/keys"
+        await #expect {
+            try await settings.load()
+        } throws: { error in
+            "\(error)".hasPrefix("/nonexistent/keys cannot be read")
+        }
+    }
+
     @Test("Neighbouring epochs understand each other, and no farther ones")
     func epochs() async throws {
         let passphrase = try Self.passphrase.get()

@@ -49,6 +49,17 @@ struct OwnStreamTests {
         }
     }
 
+    @Test("A frame right behind the first message is not lost")
+    func behind() async throws {
+        let node = try await TestNode.start("target") { $0.compresses = false }
+        let heard = try await RawPeer.ask(
+            node.node.bound, [[208, 0, 0, 0, 2, 1, 2] + [0, 0, 3, 7, 8, 9] + [0, 0], [1, 5]], closing: true)
+        #expect(heard == [208, 0, 0, 0, 2, 2, 1] + [0, 0, 3, 7, 8, 9] + [0, 0, 1, 5])
+        let tooLong = try await RawPeer.ask(node.node.bound, [[208, 0, 0, 0, 1, 1] + [255, 255, 255, 0]])
+        #expect(tooLong.isEmpty || tooLong == [208, 0, 0, 0, 1, 1])
+        await node.node.shutdown()
+    }
+
     @Test("More streams than taken are refused, and room comes back")
     func bound() async throws {
         try await withCluster(of: 2) {

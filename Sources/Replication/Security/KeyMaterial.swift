@@ -14,6 +14,7 @@ package enum KeyMaterialError: Error, Hashable, Sendable {
     case tooMany(limit: Int)
     /// A file that begins as a JSON array and is none of texts.
     case badJSON
+    case unreadable(path: String, reason: String)
 }
 
 extension KeyMaterialError: CustomStringConvertible {
@@ -26,6 +27,7 @@ extension KeyMaterialError: CustomStringConvertible {
             "gossip key \(place) has \(octets) octets, expected 16, 24 or 32 in base64"
         case .noKeys: "there are no gossip keys"
         case .tooMany(let limit): "there are more than \(limit) gossip keys"
+        case .unreadable(let path, let reason): "\(path) cannot be read: \(reason)"
         case .badJSON: "the key file begins with '[' and is no JSON array of base64 texts"
         }
     }

@@ -41,7 +41,10 @@ extension GossipLoop {
 
     func incomingStream(_ id: UInt64) -> MessageStream? { incoming.first { $0.id == id }?.stream }
 
-    func forget(_ stream: MessageStream) { incoming.removeAll { $0.stream === stream } }
+    func forget(_ stream: MessageStream) {
+        incoming.removeAll { $0.stream === stream }
+        outgoing[ObjectIdentifier(stream)] = nil
+    }
 
     private func requested(_ id: UInt64, _ stream: MessageStream, _ outcome: MessageStream.Outcome) {
         switch outcome {
@@ -95,6 +98,7 @@ extension GossipLoop {
 
     /// Makes a stream the application's, if there is room.
     func own(_ stream: MessageStream) throws -> NIOAsyncChannel<ByteBuffer, ByteBuffer> {
+        guard !isStopped else { throw GossipNodeError.stopped }
         guard ownStreams.count < settings.limits.ownStreams else {
             counters.ownStreamsBeyondLimit += 1
             throw GossipNodeError.busy
@@ -141,6 +145,7 @@ extension GossipLoop {
             return stream.close()
         }
         counters.streamsOut += 1
+        outgoing[ObjectIdentifier(stream)] = stream
         let bound = NIOLoopBound(stream, eventLoop: eventLoop)
         ClientBootstrap(group: eventLoop)
             .connectTimeout(.milliseconds(max(deadline - clock(), 1)))

@@ -30,6 +30,8 @@ final class GossipLoop {
     /// Streams of others that wait for their end, by number, the oldest first.
     var incoming: [(id: UInt64, stream: MessageStream)] = []
     var lastStream: UInt64 = 0
+    /// Streams that this node dialled, until they are closed or the application's.
+    var outgoing: [ObjectIdentifier: MessageStream] = [:]
     /// Streams of the application's, both ways.
     var ownStreams: [ObjectIdentifier: any Channel] = [:]
     /// Octets that unfinished incoming streams hold.
@@ -162,7 +164,7 @@ final class GossipLoop {
         isStopped = true
         wake?.cancel()
         for channel in [datagrams, listener].compactMap({ $0 }) + ownStreams.values { channel.close(promise: nil) }
-        for (_, stream) in incoming { stream.close() }
+        for stream in incoming.map(\.stream) + outgoing.values { stream.close() }
         for promise in leaves { promise.fail(GossipNodeError.stopped) }
         leaves = []
         for join in joins { join.end() }

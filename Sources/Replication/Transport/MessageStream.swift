@@ -179,7 +179,7 @@ final class MessageStream: ChannelInboundHandler {
             configuration: .init(backPressureStrategy: .init(lowWatermark: 1, highWatermark: 4)))
         phase = .own
         deadline?.cancel()
-        if isIncoming { loop.forget(self) }
+        loop.forget(self)
         if !decoder.rest.isEmpty {
             context?.fireChannelRead(wrapInboundOut(channel.allocator.buffer(bytes: decoder.rest)))
             context?.fireChannelReadComplete()
@@ -203,7 +203,7 @@ final class MessageStream: ChannelInboundHandler {
         deadline?.cancel()
         release()
         channel?.close(promise: nil)
-        if isIncoming { loop.forget(self) }
+        loop.forget(self)
         end(.ended)
     }
 }
