@@ -3,6 +3,7 @@ extension StoreCore {
     mutating func apply(_ intents: [Intent], now: Moment) throws(RegistryError) -> Outcome {
         var batch = beginBatch()
         do throws(RegistryError) {
+            if !intents.allSatisfy(\.isRenewal) { try checkFence() }
             try Validation.bound("intents", intents.count, limits.maxIntentsPerBatch)
             for (index, intent) in intents.enumerated() { try perform(intent, at: index, &batch, now: now) }
         } catch {
@@ -65,6 +66,7 @@ extension StoreCore {
         if leases.isHome(slot) {
             leases.renew(slot, now: now)
         } else {
+            try checkFence()
             adopt(slot, &batch, now: now)
         }
     }
@@ -73,7 +75,10 @@ extension StoreCore {
     mutating func adopt(_ slot: UInt32, _ batch: inout Batch, now: Moment) {
         leases.setHome(slot, 0)
         leases.start(slot, length: leases.length(slot), suspended: false, now: now)
-        for entry in leases.owner(slot).entries { rewrite(entry, over: entry.version.hlc, &batch, now: now) }
+        for entry in leases.owner(slot).entries {
+            rewrite(entry, over: entry.version.hlc, &batch, now: now)
+            if let version = batch.changes.last?.version { _ = leases.takesHome(slot, of: version) }
+        }
     }
 
     /// Writes an entry again as it is, with a new version.
@@ -208,6 +213,12 @@ extension StoreCore {
 }
 
 extension Intent {
+    /// Whether it only restarts a lease.
+    var isRenewal: Bool {
+        if case .renew = self { return true }
+        return false
+    }
+
     var namespace: Namespace {
         switch self {
         case .put(let namespace, _, _, _, _), .renew(let namespace, _), .delete(let namespace, _, _),
