@@ -39,8 +39,8 @@ extension StoreCore {
     ///
     /// - Parameter delta: for tests: false or true whatever has been forgotten.
     func openSync(to peer: CausalContext, delta: Bool? = nil) -> SyncSource {
-        // Who knows nothing shows nothing, so that nothing of it can be out of date.
-        let isReset = !(delta ?? (peer.origins.isEmpty || remembersAll(peer)))
+        // Also for a peer that knows nothing yet: until the session ends, others may tell it what was removed long ago.
+        let isReset = !(delta ?? remembersAll(peer))
         return SyncSource(
             peer: peer, isReset: isReset, covered: peer, atStart: wholeContext,
             stage: isReset ? .live(.first) : .entries(.first))
@@ -89,7 +89,7 @@ extension StoreCore {
     private func finish(_ source: inout SyncSource, _ page: SyncPage) -> SyncPage {
         var page = page
         source.stage = .finished
-        let isSound = source.isReset || source.peer.origins.isEmpty || remembersAll(source.peer)
+        let isSound = source.isReset || remembersAll(source.peer)
         page.end = isSound ? .complete(rows(of: wholeContext)) : .void
         return page
     }

@@ -87,7 +87,8 @@ extension ReplicaModel {
             for (key, version) in history
             where context.contains(origin: version.origin, sequence: version.sequence) {
                 guard let known = node.known[key], known >= version else {
-                    throw ModelFailure("tick \(now): node \(node.number) claims an operation on key \(key) it never saw")
+                    throw ModelFailure(
+                        "tick \(now): node \(node.number) claims an operation on key \(key) it never saw")
                 }
             }
         }

@@ -94,6 +94,8 @@ final class ReplicaModel {
     var sessions: [Session] = []
     /// Every operation there ever was, with its key.
     var history: [(key: Int, version: Version)] = []
+    /// What each expiry ended.
+    var expired: [Dot: Version] = [:]
     var now = 0
     var sessionsCompleted = 0
     var resets = 0
@@ -131,7 +133,8 @@ final class ReplicaModel {
         node.boots += 1
         let origin = fault == .reuseSequence ? UInt64(node.number) + 1 << 40 : random.next()
         node.registry = Registry(
-            layout: layout, node: "node-\(node.number)", origin: origin, limits: limits, clock: node.clock.registryClock)
+            layout: layout, node: "node-\(node.number)", origin: origin, limits: limits, clock: node.clock.registryClock
+        )
         node.registry.startReplicating()
         let planted = fault?.inCore
         node.registry.state.withLock { $0.core.clock.plantedFault = planted }
@@ -239,6 +242,7 @@ final class ReplicaModel {
             guard change.current != nil || change.kind != .write else { continue }
             if history.contains(where: { $0.version.dot == change.version.dot }), fault != .reuseSequence { continue }
             history.append((key, change.version))
+            if change.kind == .expiry { expired[change.version.dot] = change.previous?.version }
             guard let operation = nodes[index].registry.operation(namespace: .default, key: self.key(key)) else {
                 continue
             }
@@ -307,7 +311,9 @@ final class ReplicaModel {
             let key = number(ofKey: operation.key)
             let isGone = self.entry(index, key) == nil
             let hasDelete = operations.contains { $0.key == operation.key && $0.version.kind == .delete }
-            if let entry, isGone, !hasDelete, entry.version.hlc > operation.version.hlc {
+            if let entry, isGone, !hasDelete, let ended = expired[operation.version.dot],
+                entry.version.hlc > ended.hlc
+            {
                 throw ModelFailure("tick \(now): an expiry of key \(key) removed a later write at node \(index)")
             }
             if runs, isGone, !hasDelete {
