@@ -50,28 +50,4 @@ extension Registry {
 
     /// Monotonic milliseconds of the earliest deadline; nil when no lease runs. O(leases): for the simulator.
     package func nextDeadline() -> Int64? { state.withLock { $0.core.leases.nextDeadline() } }
-
-    // MARK: Leases that other nodes count
-
-    /// The leases that a node counts, by ascending id: for its steward, or to hand over. O(leases).
-    package func leases(countedBy home: String) -> [LeaseInfo] {
-        state.withLock { $0.core.leases(countedBy: home, now: clock.monotonicMilliseconds()) }
-    }
-
-    /// Ends leases in the place of the node that counted them. Those that another node counts by now are left alone.
-    @discardableResult
-    package func expire(_ ids: [LeaseID], countedBy home: String) -> Receipt {
-        let told = state.withLock { state in
-            state.tell(state.core.expire(ids, countedBy: home, now: clock.now))
-        }
-        finish(told)
-        return Receipt(
-            revision: told.revision, changes: told.outcomes.flatMap(\.receipt.changes))
-    }
-
-    /// Restarts leases counted here by heartbeats that came by way of other nodes, each `age` milliseconds old: the
-    /// lease runs as if it had been renewed then, and is never shortened. Gives those that are not counted here.
-    package func renewForwarded(_ renewals: [(id: LeaseID, age: Int64)]) -> [LeaseID] {
-        state.withLock { $0.core.renewForwarded(renewals, now: clock.now) }
-    }
 }

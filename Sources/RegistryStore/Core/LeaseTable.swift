@@ -107,6 +107,9 @@ struct LeaseTable {
         return granted[id.rawValue]
     }
 
+    /// The name of this node.
+    var node: String { homeNames[0] }
+
     func id(_ slot: UInt32) -> LeaseID { LeaseID(ids[Int(slot)]) }
     func owner(_ slot: UInt32) -> LeaseOwner { owners[Int(slot)] }
     func length(_ slot: UInt32) -> Int64 { lengths[Int(slot)] }
@@ -245,6 +248,20 @@ struct LeaseTable {
         guard deadline > deadlines.deadline(slot) else { return }
         deadlines.set(slot, deadline)
         wheel.schedule(slot, deadline: deadline, now: now.monotonic)
+    }
+
+    /// Has a lease that has run out looked at again later.
+    mutating func lookAgain(_ slot: UInt32, at time: Int64, now: Int64) {
+        wheel.schedule(slot, deadline: time, now: now)
+    }
+
+    /// The names of the nodes that count leases, in byte order. O(slots).
+    func homesInUse() -> [String] {
+        var used = [Bool](repeating: false, count: homeNames.count)
+        for slot in ids.indices where ids[slot] != 0 && Int(home(UInt32(slot))) < used.count {
+            used[Int(home(UInt32(slot)))] = true
+        }
+        return homeNames.indices.filter { used[$0] }.map { homeNames[$0] }.sorted { ByteOrder.compare($0, $1) < 0 }
     }
 
     /// The slots of the leases that a node counts. O(slots).

@@ -19,6 +19,10 @@ extension StoreCore {
             leases.renew(slot, now: now)
             return nil
         }
+        if canForward(slot), forward(slot, now: now) {
+            counters.renewals += 1
+            return nil
+        }
         try checkFence()
         counters.renewals += 1
         var batch = beginBatch()
@@ -74,9 +78,14 @@ extension StoreCore {
                 outcomes.append(outcome)
             }
         }
+        forgetOld(now: now)
+        return outcomes
+    }
+
+    /// Forgets tombstones and origins whose time is over.
+    mutating func forgetOld(now: Moment) {
         tombstones.expire(now: now.monotonic, limit: limits.expiriesPerCall)
         forgetIdleOrigins(now: now)
-        return outcomes
     }
 
     /// Ends a lease and its entries, each by an expiry of the very version it has. Nil when nothing hung on the lease.
@@ -98,27 +107,72 @@ extension StoreCore {
         leases.slots(countedBy: home).map { leases.info($0, now: now) }.sorted { $0.id < $1.id }
     }
 
+    /// Ends leases in the name of their home; own ones only once they have run out.
     mutating func expire(_ ids: [LeaseID], countedBy home: String, now: Moment) -> [Outcome] {
         var outcomes: [Outcome] = []
         for id in ids {
-            guard let slot = leases.slot(of: id), !leases.isHome(slot), !leases.isSuspended(slot),
-                ByteOrder.same(leases.homeName(slot), home)
-            else { continue }
+            guard let slot = slot(of: id, countedBy: home) else { continue }
+            if leases.isHome(slot), leases.deadlines.deadline(slot) > now.monotonic { continue }
             if let outcome = expire(slot, now: now) { outcomes.append(outcome) }
         }
         return outcomes
     }
 
-    mutating func renewForwarded(_ renewals: [(id: LeaseID, age: Int64)], now: Moment) -> [LeaseID] {
-        var unknown: [LeaseID] = []
+    /// The slot of a lease that runs and that a node counts.
+    private func slot(of id: LeaseID, countedBy home: String) -> UInt32? {
+        guard let slot = leases.slot(of: id), !leases.isSuspended(slot), !leases.isMirrored(slot),
+            ByteOrder.same(leases.homeName(slot), home)
+        else { return nil }
+        return slot
+    }
+
+    mutating func renewForwarded(
+        _ renewals: [(id: LeaseID, age: Int64)], sentUnix: Int64, now: Moment
+    ) -> [LeaseID] {
+        var refused: [LeaseID] = []
         for renewal in renewals {
-            guard let slot = leases.slot(of: renewal.id), leases.isHome(slot) else {
-                unknown.append(renewal.id)
+            guard let slot = leases.slot(of: renewal.id), leases.isHome(slot),
+                now.unix &- sentUnix <= 2 &* leases.length(slot)
+            else {
+                refused.append(renewal.id)
                 continue
             }
             counters.renewals += 1
             leases.renew(slot, age: renewal.age, now: now)
         }
-        return unknown
+        return refused
+    }
+
+    // MARK: What is to end
+
+    /// Leases counted here that have run out, in the order of their deadlines. Each is looked at again after a second
+    /// unless it is ended.
+    mutating func dueLeases(now: Moment, limit: Int) -> [DueLease] {
+        let slots = leases.due(now: now.monotonic, limit: limit)
+        for slot in slots { leases.lookAgain(slot, at: now.monotonic &+ 1000, now: now.monotonic) }
+        return slots.filter { leases.isHome($0) }.map { describe($0) }
+    }
+
+    func describe(_ ids: [LeaseID], countedBy home: String) -> [DueLease] {
+        ids.compactMap { slot(of: $0, countedBy: home) }.map { describe($0) }
+    }
+
+    private func describe(_ slot: UInt32) -> DueLease {
+        let entry = leases.owner(slot).entries.first
+        var due = DueLease(id: leases.id(slot), namespace: .default, service: nil, serviceCount: 0)
+        guard let entry, let service = entry.indexedService, let index = namespaces[entry.namespace] else { return due }
+        due.namespace = entry.namespace
+        due.service = service
+        due.serviceCount = index.instanceCount(of: service)
+        return due
+    }
+
+    /// Gives every lease counted here its whole length once more, when the process stood still for more than half of
+    /// the shortest of them. O(slots).
+    mutating func extendLeases(afterPause pause: Int64, now: Moment) -> Bool {
+        let own = leases.slots(countedBy: leases.node).filter { !leases.isSuspended($0) }
+        guard let shortest = own.map({ leases.length($0) }).min(), pause > shortest / 2 else { return false }
+        for slot in own { leases.renew(slot, age: 0, now: now) }
+        return true
     }
 }

@@ -21,6 +21,8 @@ struct StoreCore: ~Copyable {
     var lastSync: Int64?
     /// What replication looks entries up by; nil until the node is one of a cluster.
     var replica: ReplicaIndex?
+    /// Heartbeats for leases that other nodes count; nil when such a heartbeat makes this node the home.
+    var forwarding: HeartbeatQueue?
     /// Why this node must not make versions now; nil when it may.
     var fence: WriteFence?
     /// Batches that changed something since the start.
@@ -66,6 +68,8 @@ struct StoreCore: ~Copyable {
         var changed: [LeaseRecord] = []
         var ended: [UInt32] = []
         var renewals = 0
+        /// Slots of leases counted elsewhere whose heartbeats are to be passed on.
+        var forwarded: [UInt32] = []
         /// A removal in this batch: a later put of the key must be newer than it.
         var hasRemovals = false
         /// Tombstones were kept as the changes came, as a batch can that is never taken back.
@@ -98,6 +102,7 @@ struct StoreCore: ~Copyable {
     mutating func commit(_ batch: Batch, now: Moment) -> Outcome {
         for slot in batch.ended { leases.release(slot) }
         counters.renewals += batch.renewals
+        for slot in batch.forwarded { _ = forward(slot, now: now) }
         guard !batch.changes.isEmpty else {
             return Outcome(receipt: Receipt(revision: revision, changes: []))
         }
