@@ -8,9 +8,8 @@ import RegistryStore
 enum LeaseModelFault: String, CaseIterable, Sendable {
     /// Heartbeats are passed on once and nobody asks whether they arrived.
     case unacknowledged
-    /// A node that is told by others whose lease it is not does nothing about it.
-    case refusalsIgnored
-
+    /// Batches of heartbeats count however old they are, and somebody plays recorded ones again.
+    case oldBatchesCount
 }
 
 /// Registries and keepers of leases under wrong, late and differing views of the cluster, splits, crashes with loss of
@@ -47,6 +46,9 @@ final class LeaseModel {
     static let calmSteps = 700
 
     let fault: LeaseModelFault?
+    /// Somebody records batches of heartbeats and sends them again, for ever.
+    let hasReplays: Bool
+    var recorded: [(to: Int, bytes: [UInt8])] = []
     let layout: KeyLayout
     var limits = RegistryLimits()
     var random: SeededRandom
@@ -65,8 +67,9 @@ final class LeaseModel {
     private(set) var worstAbsence = 0.0
     private(set) var worstStaleness = 0.0
 
-    init(seed: UInt64, fault: LeaseModelFault? = nil) throws {
+    init(seed: UInt64, fault: LeaseModelFault? = nil, hasReplays: Bool = false) throws {
         self.fault = fault
+        self.hasReplays = hasReplays
         random = SeededRandom(seed: seed)
         layout = KeyLayout(prefix: "skydns", domain: try OwnerName("skydns.local"))
         limits.maxLeases = 1000
@@ -120,6 +123,10 @@ final class LeaseModel {
             try heartbeats()
             for index in nodes.indices where nodes[index].isUp { try tick(index) }
             measure()
+        }
+        // What is on its way in the last second is no difference.
+        for _ in 0..<2 {
+            for from in nodes.indices { for to in nodes.indices where to != from { try sync(from: from, to: to) } }
         }
     }
 
@@ -177,6 +184,11 @@ final class LeaseModel {
     }
 
     private func deliver() throws {
+        if hasReplays, !recorded.isEmpty {
+            let old = recorded[random.below(recorded.count)]
+            let from = (old.to + 1) % nodes.count
+            wire.append((now, from, old.to, .frame(old.bytes)))
+        }
         let due = wire.filter { $0.due <= now }
         wire.removeAll { $0.due <= now }
         for packet in due where reaches(packet.from, packet.to) {
@@ -187,9 +199,7 @@ final class LeaseModel {
                 let sender = nodes[packet.from].name
                 switch try Frame(decoding: bytes).body {
                 case .renew(let frame): try feed(.received(frame, from: sender), to: packet.to)
-                case .renewAnswer(var frame):
-                    if fault == .refusalsIgnored { frame.refused = [] }
-                    try feed(.answered(frame, from: sender), to: packet.to)
+                case .renewAnswer(let frame): try feed(.answered(frame, from: sender), to: packet.to)
                 case .handover(let leases): try feed(.handover(leases, from: sender), to: packet.to)
                 default: break
                 }
@@ -277,10 +287,14 @@ final class LeaseModel {
         switch effect {
         case .send(let frame, let name):
             guard let to = nodes.firstIndex(where: { $0.name == name }) else { return }
-            send(.frame(frame.encoded()), from: index, to: to)
+            let bytes = frame.encoded()
+            if hasReplays, case .renew = frame.body { recorded.append((to, bytes)) }
+            send(.frame(bytes), from: index, to: to)
         case .renew(let batch, let sender, let renewals, let sentUnix):
+            let isBlind = fault == .oldBatchesCount
             let refused = registry.renewForwarded(
-                renewals.map { (id: $0.id, age: $0.ageMilliseconds) }, sentUnix: sentUnix)
+                renewals.map { (id: $0.id, age: $0.ageMilliseconds) },
+                sentUnix: isBlind ? nodes[index].clock.registryClock.now.unix : sentUnix)
             var homes: [LeaseID: String] = [:]
             for id in refused { homes[id] = registry.lease(id)?.home }
             try feed(.renewed(batch: batch, from: sender, refused: refused, homes: homes), to: index)
