@@ -78,6 +78,7 @@ extension Registry {
 
     /// Takes over a page. With the last missing one the session ends: entries that the sender of a reset session knew
     /// and does not have go, then its whole context is joined. A page that was there before does nothing.
+    @discardableResult
     package func receive(_ page: SyncPage, in session: inout SyncSession) throws(SyncError) -> SyncProgress {
         guard try session.admit(page) else {
             return SyncProgress(receipt: .nothing(revision: revision), isComplete: false, dropped: 0, reasserted: 0)
