@@ -252,6 +252,8 @@ struct LeaseTable {
 
     /// Has a lease that has run out looked at again later.
     mutating func lookAgain(_ slot: UInt32, at time: Int64, now: Int64) {
+        // The wheel would leave it in the bucket that has just been passed.
+        wheel.cancel(slot)
         wheel.schedule(slot, deadline: time, now: now)
     }
 
