@@ -109,7 +109,9 @@ extension SeededRandom {
     private mutating func leaseID() -> LeaseID { LeaseID(Int64(bitPattern: next() | 1)) }
 
     /// Texts of which some are equal for Unicode and different for us.
-    private mutating func text() -> String { ["", "a", "service-with-a-name", "é", "e\u{301}", "日本", "\0"][below(7)] }
+    private mutating func text() -> String {
+        ["", "a", "service-with-a-name", "é", "e\u{301}", "日本", "\0"][below(7)]
+    }
 
     private mutating func digest() -> DigestFrame {
         var origins = Set((0..<below(4)).map { _ in next() }).sorted()

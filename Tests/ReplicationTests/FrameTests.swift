@@ -84,7 +84,8 @@ struct FrameTests {
         ("d01005 01 01 ffffffffffffffff", Frame(.renewAnswer(RenewAnswerFrame(batch: 1, refused: [LeaseID(-1)])))),
         ("d01006 01 0500000000000000 e807", Frame(.handover([Handover(id: LeaseID(5), remainingMilliseconds: 1000)]))),
         (
-            "d01007 01 02 01 61 0800000000000000 000102030405060708090a0b0c0d0e0f 00 00 0100000000000000 0200000000000000 00",
+            "d01007 01 02 01 61 0800000000000000 000102030405060708090a0b0c0d0e0f 00"
+                + " 00 0100000000000000 0200000000000000 00",
             Frame(
                 .hello(
                     HelloFrame(
@@ -176,6 +177,11 @@ struct FrameTests {
             (
                 "d01003 0900000000000000 02 0300000000000000 09 00 00 00 0300000000000000 09 00 00 00",
                 .malformed(.context, offset: 36)
+            ),
+            (
+                "d01003 0900000000000000 01 0300000000000000 ffffffffffffffffff01 00 00 02"
+                    + " fdffffffffffffffff01 00 00 00",
+                .malformed(.context, offset: 46)
             ),
             // Pages: a reset that is no opening, a first page without opening, a void end without end.
             ("d01008 0900000000000000 00 02 00 00 00 00", .malformed(.session, offset: 13)),

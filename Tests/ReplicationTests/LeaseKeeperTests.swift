@@ -98,11 +98,12 @@ struct LeaseKeeperTests {
                 let refused = LeaseEvent.renewed(
                     batch: 7, from: "x", refused: [LeaseID(1), LeaseID(2), LeaseID(3)],
                     homes: [LeaseID(1): "gone", LeaseID(2): "b"])
+                let answer = RenewAnswerFrame(batch: 7, refused: [LeaseID(2), LeaseID(3)])
                 #expect(
                     keeper.step(refused, now: Self.moment(0)) == [
                         .adopt([LeaseID(1)], syncWith: nil),
                         .send(
-                            Frame(.renewAnswer(RenewAnswerFrame(batch: 7, refused: [LeaseID(2), LeaseID(3)]))), to: "x"),
+                            Frame(.renewAnswer(answer)), to: "x"),
                     ])
             } else {
                 let targets = Self.batches(keeper.step(.tick, now: Self.moment(0))).map(\.1)

@@ -16,15 +16,16 @@ package struct CausalContext: Hashable, Sendable {
             self.gaps = gaps
         }
 
-        /// What a peer says of an origin. Nil unless the gaps ascend, lie between 1 and below the head, and do not touch.
+        /// What a peer says of an origin. Nil unless the gaps ascend, lie from 1 to below the head, and do not touch.
         package init?(head: UInt64, checking gaps: [ClosedRange<UInt64>]) {
-            var next: UInt64 = 1
-            for gap in gaps {
-                guard gap.lowerBound >= next, gap.upperBound < head else { return nil }
-                // Below the head, hence no overflow; two gaps without a dot between them would be one.
-                next = gap.upperBound + 2
-            }
             guard head > 0 else { return nil }
+            var last: UInt64?
+            for gap in gaps {
+                guard gap.lowerBound > 0, gap.upperBound < head else { return nil }
+                // Two gaps without a dot between them would be one. Below the head there is a number to add.
+                if let last, gap.lowerBound <= last + 1 { return nil }
+                last = gap.upperBound
+            }
             self.init(head: head, gaps: gaps)
         }
 

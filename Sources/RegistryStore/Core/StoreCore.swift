@@ -17,7 +17,7 @@ struct StoreCore: ~Copyable {
     var idleOrigins: [UInt64: Int64] = [:]
     /// When origins were looked through last, in monotonic milliseconds.
     var lastSweep: Int64 = 0
-    /// When a session with a peer was completed, or a peer had nothing new, in monotonic milliseconds; nil before the first.
+    /// When a session with a peer was completed, or a peer had nothing new, in monotonic milliseconds; nil before that.
     var lastSync: Int64?
     /// What replication looks entries up by; nil until the node is one of a cluster.
     var replica: ReplicaIndex?

@@ -79,6 +79,8 @@ extension StoreCore {
                     source.atStart = wholeContext
                     source.stage = .entries(.first)
                     beganHere = true
+                    // This round can end the session only within this page, however many stretches it jumps over.
+                    budget.steps = .max
                 }
             case .finished: return nil
             }

@@ -3,6 +3,8 @@
 package struct SyncSession: Sendable {
     /// Pages that may arrive before the ones they follow.
     static let pagesAheadMax = 64
+    /// Ranges of dots that a reset may name: as many as a store has entries by default.
+    static let liveMax = 1 << 22
 
     /// All pages below this number have been taken over.
     private(set) var nextNumber = 0
@@ -26,6 +28,7 @@ package struct SyncSession: Sendable {
         }
         guard page.number >= nextNumber, !ahead.contains(page.number) else { return false }
         guard page.number - nextNumber <= Self.pagesAheadMax else { throw .pageTooFarAhead }
+        guard live.count + page.live.count <= Self.liveMax else { throw .malformed }
         if page.end != nil {
             guard ahead.allSatisfy({ $0 < page.number }) else { throw .malformed }
             lastNumber = page.number

@@ -1,7 +1,7 @@
 package import RegistryStore
 
-/// Who counts which lease: the part of a node that passes heartbeats on to the homes of leases, stands in for homes that
-/// are gone, and decides what ends.
+/// Who counts which lease: the part of a node that passes heartbeats on to the homes of leases, stands in for homes
+/// that are gone, and decides what ends.
 ///
 /// A pure state machine: events and the time go in, effects come out, in one order on every run.
 package struct LeaseKeeper: Sendable {

@@ -58,6 +58,12 @@ struct ContextPropertyTests {
         #expect(context.firstMissing(origin: 2, from: 5) == nil)
         context.join(2, try #require(CausalContext.Origin(head: .max, checking: [5...9])))
         #expect(context.origins[2]?.gaps.isEmpty == true)
+        let end: [ClosedRange<UInt64>] = [(.max - 1)...(.max - 1)]
+        #expect(CausalContext.Origin(head: .max, checking: end)?.completeHead == UInt64.max - 2)
+        #expect(CausalContext.Origin(head: .max, checking: end + end) == nil)
+        #expect(CausalContext.Origin(head: .max, checking: [5...6, 7...8]) == nil)
+        #expect(CausalContext.Origin(head: .max, checking: [0...6]) == nil)
+        #expect(CausalContext.Origin(head: 0, checking: []) == nil)
         context.forget(origin: 2)
         #expect(!context.contains(origin: 2, sequence: 1))
     }

@@ -2,7 +2,8 @@ import Testing
 
 @testable import RegistryStore
 
-/// SipHash-2-4 by its authors' key and input (00…0f; 00, 01, 02 and so on), whole words of it. The values are OpenSSL's.
+/// SipHash-2-4 with its authors' key and input (00…0f; 00, 01, 02 and so on), whole words of it. The values are
+/// OpenSSL's.
 struct KeyedHashTests {
     static let key = KeyedHash.Key(low: 0x0706_0504_0302_0100, high: 0x0f0e_0d0c_0b0a_0908)
 

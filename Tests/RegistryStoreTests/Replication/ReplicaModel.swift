@@ -37,7 +37,7 @@ struct ModelFailure: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
-/// Real registries under random writes, loss, delay, splits, crashes, wrong clocks and forgetting; one tick is a second.
+/// Real registries under random writes, loss, delay, splits, crashes, wrong clocks and forgetting; a tick is a second.
 /// Ported from the design's executable model, with sessions that take several ticks and break off in between.
 final class ReplicaModel {
     struct Node {
