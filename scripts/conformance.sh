@@ -116,10 +116,12 @@ play_proxy() {
     start_etcd beside || { failed=$((failed + 1)) && return; }
     start_server proxy --dns 127.0.0.1:0 --http 127.0.0.1:0 --etcd 127.0.0.1:0 --forward off \
         --store etcd --store-address "http://$store" || { failed=$((failed + 1)) && return; }
-    echo 'left out: directories that are put over v2, which a cluster of v3 keys cannot hold (refused with 400)'
     suite 'etcd port in front of etcd' 600 "$python" "$cases/etcd/run_diff.py" --ref "$etcd_client" \
-        --target "$server_etcd" --cases "$cases/etcd/cases" --level full \
-        --skip v2-directory-explicit,v2-directory-ttl,v2-dir-and-value
+        --target "$server_etcd" --cases "$cases/etcd/cases" --level full
+    # What is refused without a cluster.
+    suite 'etcd port in front of etcd: calls of a cluster' 600 "$python" "$cases/etcd/run_diff.py" \
+        --ref "$etcd_client" --target "$server_etcd" --cases "$cases/etcd/cluster" --level full
+    suite 'etcd clients in front of etcd' 600 "$python" "$cases/etcd/clients_check.py" "$server_etcd"
     check 'the server stops' stop_server
     stop_etcd
     etcd_pid=$store_pid

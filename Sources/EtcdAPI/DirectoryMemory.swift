@@ -77,13 +77,36 @@ struct DirectoryMemory: Sendable {
     }
 
     /// Notes of a directory that is remembered that it was put explicitly, and when it ends; nil when it stays.
-    mutating func hold(_ path: [UInt8], until end: DirectoryEnd?) {
+    ///
+    /// - Parameter isEndedHere: false when others see to its end.
+    mutating func hold(_ path: [UInt8], until end: DirectoryEnd?, isEndedHere: Bool = true) {
         root.update(path.split(separator: UInt8(ascii: "/"))[...]) { directory in
             directory.isExplicit = true
             directory.end = end
         }
-        ends[path] = end
-        if let end { earliestEnd = min(earliestEnd, end.monotonic) }
+        ends[path] = isEndedHere ? end : nil
+        if isEndedHere, let end { earliestEnd = min(earliestEnd, end.monotonic) }
+    }
+
+    /// Whether a directory is to end.
+    var hasEnds: Bool { !ends.isEmpty }
+
+    /// Notes that nobody holds a directory any more: it lives on with those below it.
+    mutating func release(_ path: [UInt8]) {
+        ends[path] = nil
+        root.update(path.split(separator: UInt8(ascii: "/"))[...]) { directory in
+            directory.isExplicit = false
+            directory.end = nil
+        }
+        if root.directory(at: path[...])?.children.isEmpty == true { forget(path[...]) }
+    }
+
+    /// Forgets everything.
+    mutating func reset() {
+        root = RememberedDirectory(createdIndex: 0)
+        ends = [:]
+        earliestEnd = .max
+        counts.directories = 0
     }
 
     /// The directory whose end came first, of those whose end is not after `now` (monotonic milliseconds).

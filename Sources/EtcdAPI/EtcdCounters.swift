@@ -52,6 +52,8 @@ package struct EtcdCounters: Sendable, Equatable {
     package var rememberedDirectories = 0
     package var rememberedCreations = 0
     package var treeForgotten = 0
+    /// What v2 shows of a cluster beside the keys for names; nil where there is nothing beside.
+    package var wide: WideKeyspace.Counts?
 
     package init() {}
 }

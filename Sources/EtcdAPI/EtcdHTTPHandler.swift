@@ -22,15 +22,18 @@ package struct EtcdHTTPHandler: Sendable {
     private let v3: EtcdV3?
     private let gateway: V3Gateway
     private let isServing: @Sendable () -> Bool
+    /// What v2 shows beside the keys of `keyspace`; nil when that has all.
+    private let wide: WideKeyspace?
 
     /// - Parameters:
     ///   - keyspace: the keys to serve.
     ///   - v3: the services of the gateway; nil for ones of its own.
     ///   - proxy: the methods of the gateway when a cluster answers them, in the place of `v3`.
     ///   - etcdAddresses: where the etcd port listens, for clients that come in by another listener; may be empty.
+    ///   - wide: all keys, where `keyspace` has a part of them.
     ///   - isServing: what `/health` says.
     package init(
-        keyspace: Keyspace, v3: EtcdV3? = nil, proxy: GRPCRoutes? = nil,
+        keyspace: Keyspace, v3: EtcdV3? = nil, proxy: GRPCRoutes? = nil, wide: WideKeyspace? = nil,
         etcdAddresses: @escaping @Sendable () -> [EtcdAddress] = { [] },
         isServing: @escaping @Sendable () -> Bool = { true }
     ) {
@@ -44,7 +47,8 @@ package struct EtcdHTTPHandler: Sendable {
             self.v3 = v3
             routes = v3.routes
         }
-        gateway = V3Gateway(routes, isProxy: proxy != nil)
+        gateway = V3Gateway(routes)
+        self.wide = wide
         self.isServing = isServing
     }
 
@@ -61,6 +65,7 @@ package struct EtcdHTTPHandler: Sendable {
         counters.watchesRefused = watches.refused
         counters.watchesCut = watches.cut
         if let v3 { counters.v3 = v3.counters }
+        counters.wide = wide?.counts
         return counters
     }
 
@@ -73,7 +78,7 @@ package struct EtcdHTTPHandler: Sendable {
     package func reply(to request: HTTPRequest, body: [UInt8], arrival: EtcdAddress?) async -> EtcdReply {
         switch begin(request, body: body, arrival: arrival) {
         case .now(let reply): reply
-        case .later(let wait): await wait()
+        case .later(let wait), .whileThere(let wait): await wait()
         }
     }
 
@@ -83,6 +88,7 @@ package struct EtcdHTTPHandler: Sendable {
         switch answer(to: request, method: method, body: body, arrival: arrival) {
         case .now(let answer): return .now(counted(answer, method))
         case .later(let wait): return .later { counted(await wait(), method) }
+        case .whileThere(let wait): return .whileThere { counted(await wait(), method) }
         }
     }
 
@@ -104,10 +110,11 @@ package struct EtcdHTTPHandler: Sendable {
             let rest = clean[Self.keysPath.count...]
             guard rest.isEmpty || rest.first == UInt8(ascii: "/") else { return .now(.notFound) }
             let key = Array(rest.last == UInt8(ascii: "/") ? rest.dropLast() : rest)
-            return KeysRequest(
+            let request = KeysRequest(
                 keyspace: keyspace, method: method, key: key, query: target.query,
-                contentType: request.headerFields[.contentType] ?? "", body: body
-            ).answer()
+                contentType: request.headerFields[.contentType] ?? "", body: body)
+            guard let wide, wide.isBeside(key) else { return request.answer() }
+            return .later { await Self.answer(request, in: wide) }
         }
         let path = String(decoding: clean, as: UTF8.self)
         if V3Gateway.serves(clean) {
@@ -115,6 +122,19 @@ package struct EtcdHTTPHandler: Sendable {
             return gateway.answer(path, method: method, body: body, metadata: call)
         }
         return .now(ownAnswer(path, method: method, arrival: arrival))
+    }
+
+    private static func answer(_ request: KeysRequest, in wide: WideKeyspace) async -> EtcdAnswer {
+        var request = request
+        do throws(V2Error) {
+            request.keyspace = try await wide.keyspace()
+        } catch {
+            return request.refusal(error)
+        }
+        switch request.answer() {
+        case .now(let answer): return answer
+        case .later(let wait), .whileThere(let wait): return await wait()
+        }
     }
 
     /// What a node says of itself.
@@ -141,6 +161,8 @@ package struct EtcdHTTPHandler: Sendable {
 enum Answering<Answer: Sendable>: Sendable {
     case now(Answer)
     case later(@Sendable () async -> Answer)
+    /// One that may be waited for as long as the client does, and not longer: then the task is cancelled.
+    case whileThere(@Sendable () async -> Answer)
 }
 
 typealias EtcdAnswering = Answering<EtcdAnswer>

@@ -34,6 +34,8 @@ final class EventHistory: RegistryObserver {
         let life: @Sendable (Entry) -> KeyspaceLife?
         /// What a write gives the entry, where the store does not know it yet.
         let granted: @Sendable (WriteNote) -> KeyspaceLife?
+        /// Of a directory that ends at a time in Unix milliseconds.
+        let directoryLife: @Sendable (Int64) -> KeyspaceLife
         /// The index of creation of a key, for its state at a modified index; must not call the store.
         let createdIndex: @Sendable ([UInt8], Int64) -> Int64
     }
@@ -113,6 +115,18 @@ final class EventHistory: RegistryObserver {
         queue.end()
     }
 
+    /// Ends all watches, of a store that is not followed any more.
+    func end() {
+        let ended = state.withLock { state in
+            defer {
+                state.watches = [:]
+                state.counts.watches = 0
+            }
+            return state.watches.values.flatMap { $0 }
+        }
+        for queue in ended { queue.end() }
+    }
+
     private static func remove(_ queue: WatchQueue, from state: inout State) {
         guard let place = state.watches[queue.path]?.firstIndex(where: { $0 === queue }) else { return }
         state.watches[queue.path]?.remove(at: place)
@@ -183,10 +197,10 @@ final class EventHistory: RegistryObserver {
 
     private func take(_ batch: ChangeBatch, _ own: WriteNote?, _ state: inout State) {
         let index = views.numbers.number(of: batch.revision)
-        if let note = own ?? state.expected.directory(in: batch, namespace: views.namespace),
-            let directory = note.directory
-        {
-            let event = Self.event(of: directory, note, index)
+        let operation = own == nil ? DirectoryOperation(in: batch, of: views.namespace) : nil
+        let told = operation.map { state.expected.note(of: $0) ?? $0.note(life: views.directoryLife) }
+        if let note = own ?? told, let directory = note.directory {
+            let event = event(of: directory, note, index, in: batch)
             append(event, to: &state)
             if !event.isRefresh { notify(event, &state) }
             if event.tookDirectory { notifyBelow(event, batch, note.remembered, &state) }
@@ -200,13 +214,17 @@ final class EventHistory: RegistryObserver {
         }
     }
 
-    private static func event(of directory: KeyspaceNode, _ note: WriteNote, _ index: Int64) -> HistoryEvent {
+    private func event(
+        of directory: KeyspaceNode, _ note: WriteNote, _ index: Int64, in batch: ChangeBatch
+    ) -> HistoryEvent {
         var node = directory
         node.modifiedIndex = index
         if node.createdIndex == 0 { node.createdIndex = index }
         return HistoryEvent(
             action: note.action, key: note.key, index: index, node: .node(node),
-            previous: note.previous.map { .node($0) }, isRefresh: note.isRefresh)
+            previous: note.previous.map { .node($0) }
+                ?? batch.changes.first { $0.namespace == views.namespace && $0.key == note.key }?.previous.map(side),
+            isRefresh: note.isRefresh)
     }
 
     private func event(of change: Change, _ note: WriteNote?, _ index: Int64) -> HistoryEvent {
@@ -309,8 +327,13 @@ final class EventHistory: RegistryObserver {
             return low < batch.changes.count && batch.changes[low].namespace == views.namespace
                 ? batch.changes[low] : nil
         }
+        let markers = Set(
+            batch.changes.compactMap { change -> [UInt8]? in
+                guard change.namespace == DirectoryMarker.namespace, change.current == nil else { return nil }
+                return DirectoryMarker.path(of: change.key)
+            })
         for path in paths
-        where firstTaken(from: path)?.key == path
+        where markers.contains(path) || firstTaken(from: path)?.key == path
             || firstTaken(from: path + [UInt8(ascii: "/")]).map({ Self.isBelow($0.key, path) }) == true
             || remembered?.directory(at: path[(event.key.count + 1)...]) != nil
         {

@@ -27,15 +27,9 @@ struct ExpectedNotes: Sendable {
         return note
     }
 
-    /// The note of the write of a directory that made a batch.
-    func directory(in batch: ChangeBatch, namespace: Namespace) -> WriteNote? {
-        guard !notes.isEmpty else { return nil }
-        return notes.values.first { note in
-            note.directory != nil
-                && batch.changes.contains {
-                    $0.current == nil && $0.namespace == namespace && EventHistory.isBelow($0.key, note.key)
-                }
-        }
+    /// The note of the write of a directory that an operation tells of.
+    func note(of operation: DirectoryOperation) -> WriteNote? {
+        notes.values.first { DirectoryOperation($0) == operation }
     }
 }
 

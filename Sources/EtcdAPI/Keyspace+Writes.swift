@@ -78,19 +78,23 @@ extension Keyspace {
     func write(
         _ operation: KeyspaceOperation, through writer: any RegistryWriter
     ) async throws(V2Error) -> KeyspaceEvent {
-        guard case .append = operation else { return try await plannedWrite(operation, through: writer) }
+        func write() async throws(V2Error) -> KeyspaceEvent {
+            try await plannedWrite(through: writer) { () throws(V2Error) in try plan(operation) }
+        }
+        guard case .append = operation else { return try await write() }
         guard await appends.enter() else {
             throw V2Error(.overloaded, cause: "too many keys are created in order", index: index)
         }
         defer { appends.leave() }
-        return try await plannedWrite(operation, through: writer)
+        return try await write()
     }
 
-    private func plannedWrite(
-        _ operation: KeyspaceOperation, through writer: any RegistryWriter
+    /// Plans and sends a write, again when somebody else came between.
+    func plannedWrite(
+        through writer: any RegistryWriter, _ plan: () throws(V2Error) -> KeyspaceStep
     ) async throws(V2Error) -> KeyspaceEvent {
         for _ in 0..<Self.attemptsMaxThere {
-            let step = try taking { () throws(V2Error) in try plan(operation) }
+            let step = try taking(plan)
             let token = history.expect(step.note)
             defer { history.forget(token) }
             let receipt: Receipt
@@ -187,7 +191,7 @@ extension Keyspace {
         case .directory:
             guard directory || recursive else { throw V2Error(.notAFile, cause: path, index: index) }
             guard recursive || isEmpty(path) else { throw V2Error(.directoryNotEmpty, cause: path, index: index) }
-            return deleteDirectory(path, .delete)
+            return deleteDirectory(path, .delete, isEmpty: !recursive)
         }
     }
 

@@ -17,6 +17,8 @@ package final class Keyspace: Sendable {
     /// Where v2 writes go when the registry is only the copy of it; nil for the registry itself.
     let writer: (any RegistryWriter)?
     let namespace: Namespace
+    /// What directories begin with that another key space of this node ends; nil when all are ended here.
+    let leftToOthers: [UInt8]?
     /// How the store's revisions and etcd's go over into each other.
     package let numbers: RevisionNumbers
     /// The id this node bears as a cluster of its own; a client that wanders to another node sees another cluster.
@@ -30,8 +32,10 @@ package final class Keyspace: Sendable {
     private let writers = Mutex<Void>(())
     /// Where writers wait that make keys in order in a cluster.
     let appends = WriterQueue()
-    /// Held for short look-ups only.
+    /// Held for short look-ups only, of the store too.
     private let memory: Mutex<DirectoryMemory>
+    /// What the store has said of directories and the memory does not know yet.
+    let news: DirectoryNews
     /// Held for short look-ups only, by observers too: who holds it must not call the store.
     private let creations: Creations
 
@@ -43,14 +47,16 @@ package final class Keyspace: Sendable {
     /// - Parameters:
     ///   - registry: the store, which every door shares.
     ///   - writer: what writes go through when the registry is the copy of an etcd cluster: `numbers` must be
-    ///     `.clusters` then. Directories can not be put then: they come with their keys.
+    ///     `.clusters` then, and the cluster must have the `places` for directories.
     ///   - namespace: the keys this view shows.
+    ///   - leftToOthers: what directories begin with that another key space sees the end of.
     ///   - numbers: the numbers of this process; nil for those of a node without a tag or a state file.
     ///   - rememberedDirectories: bound of the tree's memory, for directories and for kept creations each.
     ///   - watches: bound on those who wait at once.
     package init(
         registry: Registry, writer: (any RegistryWriter)? = nil, namespace: Namespace = .default,
-        numbers: RevisionNumbers? = nil, rememberedDirectories: Int = 65_536, watches: Int = 16_384,
+        leftToOthers: [UInt8]? = nil, numbers: RevisionNumbers? = nil, rememberedDirectories: Int = 65_536,
+        watches: Int = 16_384,
         clock: RegistryClock = .system
     ) {
         let numbers = numbers ?? RevisionNumbers(startUnixMilliseconds: clock.unixMilliseconds())
@@ -66,25 +72,24 @@ package final class Keyspace: Sendable {
                     KeyspaceLife(endsAt: clock.unixMilliseconds() &+ $0 &* 1000, millisecondsLeft: $0 &* 1000)
                 }
             },
+            directoryLife: { KeyspaceLife(endsAt: $0, millisecondsLeft: $0 &- clock.unixMilliseconds()) },
             createdIndex: { key, modified in
                 creations.memory.withLock { $0.createdIndex(of: key, modifiedIndex: modified) }
             })
         self.registry = registry
         self.writer = writer
         self.namespace = namespace
+        self.leftToOthers = leftToOthers
         self.numbers = numbers
         self.clock = clock
         self.clusterID = Self.identifier(of: registry.node)
         self.memory = Mutex(DirectoryMemory(bound: rememberedDirectories))
         self.creations = creations
         self.history = EventHistory(bounds: bounds, views: views)
+        news = DirectoryNews(namespace: namespace, clock: clock, index: { numbers.number(of: $0) })
         registry.addObserver(history)
-        restoreDirectories()
+        registry.addObserver(news)
     }
-
-    /// Whether there is a place for directories that are put: an etcd cluster has none that its other clients do not
-    /// take for a key.
-    var keepsMarkers: Bool { writer == nil }
 
     /// The cluster's id as v2 shows it.
     var clusterText: String { String(clusterID, radix: 16) }
@@ -103,7 +108,12 @@ package final class Keyspace: Sendable {
     }
 
     /// Looks something up in the tree's memory, or notes it there.
-    func remembering<Result>(_ body: (inout DirectoryMemory) -> Result) -> Result { memory.withLock { body(&$0) } }
+    func remembering<Result>(_ body: (inout DirectoryMemory) -> Result) -> Result {
+        memory.withLock { memory in
+            if let news = news.take() { learn(news, &memory) }
+            return body(&memory)
+        }
+    }
 
     /// The index of creation of a key, for its state at a modified index.
     func createdIndex(of key: [UInt8], modifiedIndex: Int64) -> Int64 {

@@ -25,12 +25,12 @@ final class ClusterConnection: Sendable {
     /// Connects to an endpoint and authenticates.
     func connect(to endpoint: EtcdStoreConfiguration.Endpoint) async throws(GRPCStatus) {
         let client = try await GRPCClient.connect(
-            host: endpoint.host, port: endpoint.port, configuration: configuration.client)
+            host: endpoint.host, port: endpoint.port, configuration: configuration.client(for: endpoint))
         do throws(GRPCStatus) {
             try await authenticate(client)
         } catch {
             await client.close()
-            throw error
+            throw GRPCStatus(error.code, "\(endpoint): \(error.message)")
         }
         let old = state.withLock { state in
             let old = state.client

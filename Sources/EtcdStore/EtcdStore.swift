@@ -1,6 +1,7 @@
 package import GRPC
 package import Logging
 package import RegistryStore
+import Synchronization
 
 /// An etcd cluster as the store: this node's registry is the copy of its keys below one prefix, and writes go to it.
 ///
@@ -17,7 +18,8 @@ package final class EtcdStore: Sendable {
     private let follower: Follower
     private let writer: ClusterWriter
     private let link: ProxyLink
-    private let range: KeyRange
+    private let keys: ClusterKeys
+    private let passesCallsOn: Bool
 
     /// - Parameter registry: made with `isMirror`; only this store changes it.
     package init(
@@ -40,12 +42,13 @@ package final class EtcdStore: Sendable {
             let facts = follower.currentFacts
             return facts.staleSince == nil ? facts.endpoint : nil
         }
-        range = KeyRange(prefix: configuration.prefix)
+        keys = ClusterKeys(configuration)
+        passesCallsOn = configuration.passesCallsOn
     }
 
     /// etcd's v3 services as the cluster answers them, for an etcd port. They are served while `run` is under way.
     package var proxyRoutes: GRPCRoutes {
-        ClusterProxy(link: link, write: ProxiedWrite(range: range, registry: registry), counters: counters) {
+        ClusterProxy(link: link, write: ProxiedWrite(keys: keys, registry: registry), counters: counters) {
             await self.show($0)
         }.routes
     }
@@ -66,11 +69,21 @@ package final class EtcdStore: Sendable {
             group.addTask { await self.keepAlives.run() }
             group.addTask { await self.leases.run() }
             group.addTask { await self.writer.run() }
-            group.addTask { await self.link.run() }
+            if self.passesCallsOn { group.addTask { await self.link.run() } }
         }
     }
 
     // MARK: How it is
+
+    /// Whether the cluster has more than this copy may hold: it is not whole.
+    package var isOverLimit: Bool {
+        counters.overLimit.load(ordering: .relaxed) > 0 || counters.refusedKeys.load(ordering: .relaxed) > 0 && isFull
+    }
+
+    private var isFull: Bool {
+        let (counts, limits) = (registry.counts(), registry.limits)
+        return counts.entries >= limits.maxEntries || counts.entryBytes > limits.maxMemoryBytes / 10 * 9
+    }
 
     /// For readiness, status and metrics. From any thread, without waiting.
     package var status: Status {

@@ -11,6 +11,7 @@ package final class StoreCounters: Sendable {
     let repairs = Atomic<Int>(0)
     let events = Atomic<Int>(0)
     let refusedKeys = Atomic<Int>(0)
+    let overLimit = Atomic<Int>(0)
     let writes = Atomic<Int>(0)
     let failedWrites = Atomic<Int>(0)
     let lateWrites = Atomic<Int>(0)
@@ -30,6 +31,7 @@ package final class StoreCounters: Sendable {
             ("connects", read(connects)), ("losses", read(losses)), ("lists", read(lists)),
             ("compactions", read(compactions)), ("history_changes", read(historyChanges)), ("audits", read(audits)),
             ("repairs", read(repairs)), ("events", read(events)), ("refused_keys", read(refusedKeys)),
+            ("contents_over_limit", read(overLimit)),
             ("writes", read(writes)), ("failed_writes", read(failedWrites)), ("late_writes", read(lateWrites)),
             ("renewals", read(renewals)), ("lease_questions", read(leaseQuestions)),
             ("dropped_revocations", read(droppedRevocations)),

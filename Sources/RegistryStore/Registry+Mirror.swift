@@ -5,14 +5,14 @@ extension Registry {
     /// Takes over what happened in the external store, as one batch: readers see all of it or nothing.
     ///
     /// - Parameters:
+    ///   - spaces: in the order in which the batch is to tell of them; each namespace once.
     ///   - revision: the store's.
     ///   - restarts: the content was listed anew and nothing is known of how it came to be: resumable history begins
     ///     here, and the revision may go back.
     @discardableResult
-    package func mirror(_ changes: [MirrorChange], revision: Int64, restarts: Bool = false) -> MirrorReceipt {
+    package func mirror(spaces: [MirroredSpace], revision: Int64, restarts: Bool = false) -> MirrorReceipt {
         let (told, receipt) = state.withLock { state in
-            let result = state.core.mirror(
-                changes, revision: revision, restarts: restarts, in: .default, now: clock.now)
+            let result = state.core.mirror(spaces, revision: revision, restarts: restarts, now: clock.now)
             var told = state.tell([result.outcome])
             if restarts {
                 // Who waits for a revision of the other history would wait in vain.
@@ -25,6 +25,12 @@ extension Registry {
         }
         finish(told)
         return receipt
+    }
+
+    /// The same of the default namespace alone.
+    @discardableResult
+    package func mirror(_ changes: [MirrorChange], revision: Int64, restarts: Bool = false) -> MirrorReceipt {
+        mirror(spaces: [MirroredSpace(.default, changes)], revision: revision, restarts: restarts)
     }
 
     /// Notes what the external store says of a lease: its length, and what is left of it, in milliseconds. Answers are

@@ -27,7 +27,7 @@ struct DirectoryTests {
         // The one above came with it, and its end moves the index as well.
         #expect(try await door.delete("/d?dir=true").fields["x-etcd-index"] == "4")
         #expect(try await door.get("/d").status == 404)
-        #expect(door.registry.range(namespace: Keyspace.markers, lower: [], upper: nil).entries.isEmpty)
+        #expect(door.registry.range(namespace: DirectoryMarker.namespace, lower: [], upper: nil).entries.isEmpty)
     }
 
     @Test func aDirectoryTakesTheKeysPlace() async throws {
@@ -48,7 +48,9 @@ struct DirectoryTests {
         #expect(door.registry.range(namespace: .default, lower: [], upper: nil).entries.isEmpty)
         #expect(door.registry.counts().instances == 0)
         #expect(door.registry.skippedValues().isEmpty)
-        #expect(door.registry.entry(namespace: Keyspace.markers, key: Array("dir/skydns/local/skydns/web".utf8)) != nil)
+        #expect(
+            door.registry.entry(namespace: DirectoryMarker.namespace, key: Array("dir/skydns/local/skydns/web".utf8))
+                != nil)
     }
 
     @Test func itsTTLTakesAllBelowUnderOneIndex() async throws {

@@ -292,7 +292,25 @@ struct ClusterTests {
         try await fixture.until("the end of a token") { try await !isTaken(token, by: cluster.members[0]) }
         try await fixture.store.apply([fixture.registration("web", "i-1", lease: .own(milliseconds: 60_000))])
         #expect(fixture.entry("web/i-1") != nil)
+        try await probe.put(path(1), "seen by a watch of an old token")
         try await fixture.untilEqual(probe)
+
+        // A member that starts again knows no token of before.
+        try await cluster.members[0].kill()
+        try await fixture.until("the loss") { fixture.store.status.staleSeconds != nil }
+        try await cluster.start(cluster.members[0])
+        try await fixture.untilLive()
+        try await fixture.store.renew(namespace: .default, id: "i-1")
+        try await fixture.store.apply([fixture.registration("web", "i-2", lease: .own(milliseconds: 60_000))])
+        let again = EtcdProbe(cluster.members[0], credentials: credentials)
+        try await again.put(path(2), "after the restart")
+        try await fixture.untilEqual(again)
+
+        // Every change of users makes all tokens old.
+        try await cluster.control(["--user", "root:secret", "user", "add", "another:secret"])
+        try await fixture.store.apply([fixture.registration("web", "i-3", lease: .own(milliseconds: 60_000))])
+        try await again.put(path(3), "after a change of users")
+        try await fixture.untilEqual(again)
         await fixture.stop()
     }
 
@@ -307,7 +325,7 @@ struct ClusterTests {
     }
 
     /// Whether a token still opens the cluster. Asked rarely: each use prolongs its life.
-    private func isTaken(_ token: String, by member: EtcdMember) async throws -> Bool {
+    private func isTaken(_ token: String, by member: EtcdProcess) async throws -> Bool {
         try await Task.sleep(for: .milliseconds(2500))
         let client = try await GRPCClient.connect(host: "127.0.0.1", port: member.clientPort)
         var request = EtcdRangeRequest()

@@ -118,6 +118,7 @@ struct CoreTests {
                 case .historyChanged: return "history changed"
                 case .staleList: return "stale list"
                 case .auditFailed: return "audit failed"
+                case .tooMuch: return "too much"
                 }
             }
         }

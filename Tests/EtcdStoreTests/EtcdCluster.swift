@@ -2,9 +2,9 @@ import EtcdMessages
 import Foundation
 import GRPC
 import NIOCore
-import NIOPosix
 import RegdnsTestKit
 import SwiftProtobuf
+import TLS
 import Testing
 
 @testable import EtcdStore
@@ -32,69 +32,42 @@ enum EtcdRelease: String, CaseIterable, CustomTestStringConvertible {
         .deletingLastPathComponent().appending(path: ".venv/bin").path()
 }
 
-/// A real etcd member in a directory of its own; killed when the test lets go of it.
-final class EtcdMember: @unchecked Sendable {
-    // SAFETY: a test starts and stops a member from one task at a time.
-    let name: String
-    let directory: URL
-    let clientPort: Int
-    let peerPort: Int
-    private var process: ChildProcess?
-
-    init(_ name: String, in directory: URL, clientPort: Int, peerPort: Int) {
-        self.name = name
-        self.directory = directory.appending(path: name)
-        self.clientPort = clientPort
-        self.peerPort = peerPort
-    }
-
-    deinit { process?.signal(SIGKILL) }
-
-    var endpoint: EtcdStoreConfiguration.Endpoint { .init(host: "127.0.0.1", port: clientPort) }
-    var clientURL: String { "http://127.0.0.1:\(clientPort)" }
-    var peerURL: String { "http://127.0.0.1:\(peerPort)" }
-
-    func start(_ program: String, cluster: String, flags: [String] = []) async throws {
-        process = try await ChildProcess(
-            program,
-            [
-                "--name", name, "--data-dir", directory.path(), "--listen-client-urls", clientURL,
-                "--advertise-client-urls", clientURL, "--listen-peer-urls", peerURL,
-                "--initial-advertise-peer-urls", peerURL, "--initial-cluster", cluster,
-                "--heartbeat-interval", "50", "--election-timeout", "500", "--log-level", "error",
-            ] + flags, environment: ["PATH": "/usr/bin:/bin"])
-    }
-
-    func pause() { process?.signal(SIGSTOP) }
-    func resume() { process?.signal(SIGCONT) }
-
-    /// Ends it at once, as a power cut would.
-    func kill() async throws {
-        process?.signal(SIGKILL)
-        _ = try await process?.end()
-        process = nil
+extension EtcdProcess {
+    var endpoint: EtcdStoreConfiguration.Endpoint {
+        .init(host: "127.0.0.1", port: clientPort, isSecure: clientURL.hasPrefix("https"))
     }
 }
 
 /// A cluster of real etcd members on loopback.
 final class EtcdCluster: Sendable {
     let release: EtcdRelease
-    let members: [EtcdMember]
+    let members: [EtcdProcess]
     let directory: URL
     private let flags: [String]
+    /// Of the members' listeners for clients, and of who asks them here.
+    private let tls: MemberTLS?
 
-    init(_ count: Int, release: EtcdRelease = .old, flags: [String] = []) async throws {
+    init(
+        _ count: Int, release: EtcdRelease = .old, flags: [String] = [], tls: MemberTLS? = nil
+    ) async throws {
         self.release = release
         directory = FileManager.default.temporaryDirectory.appending(path: "regdns-etcd-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-        let ports = try await Self.freePorts(2 * count)
+        let ports = try await FreePorts.take(2 * count)
         let directory = directory
         members = (0..<count).map {
-            EtcdMember("m\($0)", in: directory, clientPort: ports[2 * $0], peerPort: ports[2 * $0 + 1])
+            EtcdProcess(
+                "m\($0)", in: directory, clientPort: ports[2 * $0], peerPort: ports[2 * $0 + 1], isSecure: tls != nil)
         }
-        self.flags = flags
+        self.flags = flags + (tls?.flags ?? [])
+        self.tls = tls
         for member in members { try await start(member) }
-        try await EtcdProbe(members[0]).untilServing()
+        try await probe().untilServing()
+    }
+
+    /// Talks to the first member.
+    func probe(credentials: EtcdStoreConfiguration.Credentials? = nil) -> EtcdProbe {
+        EtcdProbe(members[0], credentials: credentials, tls: tls?.client)
     }
 
     deinit { try? FileManager.default.removeItem(at: directory) }
@@ -102,7 +75,7 @@ final class EtcdCluster: Sendable {
     /// What `--initial-cluster` says.
     var text: String { members.map { "\($0.name)=\($0.peerURL)" }.joined(separator: ",") }
 
-    func start(_ member: EtcdMember) async throws {
+    func start(_ member: EtcdProcess) async throws {
         try await member.start(release.etcd, cluster: text, flags: flags)
     }
 
@@ -110,21 +83,11 @@ final class EtcdCluster: Sendable {
     @discardableResult
     func control(_ arguments: [String]) async throws -> String {
         let ended = try await ChildProcess(
-            release.etcdctl, ["--endpoints", members[0].clientURL] + arguments,
+            release.etcdctl, ["--endpoints", members[0].clientURL] + (tls?.controlFlags ?? []) + arguments,
             environment: ["PATH": "/usr/bin:/bin", "ETCDCTL_API": "3"]
         ).end()
         try #require(ended.status == 0, "etcdctl \(arguments): \(ended.errors) \(ended.output)")
         return ended.output
-    }
-
-    /// Ports that were free a moment ago.
-    static func freePorts(_ count: Int) async throws -> [Int] {
-        let bootstrap = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-        var channels: [any Channel] = []
-        for _ in 0..<count { channels.append(try await bootstrap.bind(host: "127.0.0.1", port: 0).get()) }
-        let ports = channels.compactMap { $0.localAddress?.port }
-        for channel in channels { try await channel.close() }
-        return ports
     }
 }
 
@@ -133,10 +96,14 @@ struct EtcdProbe: Sendable {
     private let connection: ClusterConnection
     private let endpoint: EtcdStoreConfiguration.Endpoint
 
-    init(_ member: EtcdMember, credentials: EtcdStoreConfiguration.Credentials? = nil) {
+    init(_ member: EtcdProcess, credentials: EtcdStoreConfiguration.Credentials? = nil, tls: ClientTLS? = nil) {
         endpoint = member.endpoint
-        connection = ClusterConnection(
-            EtcdStoreConfiguration(endpoints: [member.endpoint], prefix: [], credentials: credentials))
+        var configuration = EtcdStoreConfiguration(
+            endpoints: [member.endpoint], prefix: [], credentials: credentials)
+        // A loaded machine is no error here.
+        configuration.client.connectTimeout = .seconds(20)
+        configuration.use(tls)
+        connection = ClusterConnection(configuration)
     }
 
     func call<Request: Message & Sendable, Answer: Message & Sendable>(

@@ -4,6 +4,7 @@ import GRPC
 import HTTPTypes
 import Logging
 import NIOCore
+import RegistryStore
 import SwiftProtobuf
 import Testing
 
@@ -15,13 +16,52 @@ final class ProxyFixture: Sendable {
     let handler: EtcdHTTPHandler
     let server: EtcdServer
     private let task: Task<Void, any Error>
+    /// Ends directories as the server does.
+    private let directories: Task<Void, Never>
+    private let wide: Task<Void, Never>
 
     init(
-        _ endpoints: [EtcdStoreConfiguration.Endpoint], credentials: EtcdStoreConfiguration.Credentials? = nil
+        _ endpoints: [EtcdStoreConfiguration.Endpoint], credentials: EtcdStoreConfiguration.Credentials? = nil,
+        wideKeysMax: Int = 10_000, wideIdleMilliseconds: Int64 = 600_000,
+        adjust: @escaping @Sendable (inout EtcdStoreConfiguration) -> Void = { _ in }
     ) async throws {
-        fixture = try StoreFixture(endpoints, credentials: credentials)
-        let keyspace = Keyspace(registry: fixture.registry, writer: fixture.store, numbers: .clusters)
-        handler = EtcdHTTPHandler(keyspace: keyspace, proxy: fixture.store.proxyRoutes)
+        fixture = try StoreFixture(endpoints, credentials: credentials) {
+            $0.places = Keyspace.places(below: $0.prefix)
+            adjust(&$0)
+        }
+        let store = fixture.store
+        let keyspace = Keyspace(registry: fixture.registry, writer: store, numbers: .clusters)
+        directories = Task {
+            while (try? await Task.sleep(for: .milliseconds(20))) != nil {
+                _ = await keyspace.expireDirectories(through: store)
+            }
+        }
+        let registry = fixture.registry
+        let wide = WideKeyspace(
+            besides: Array(StoreFixture.prefix.utf8), clock: .system, idleMilliseconds: wideIdleMilliseconds,
+            revision: { registry.revision }
+        ) {
+            var configuration = EtcdStoreConfiguration(endpoints: endpoints, prefix: Array("/".utf8))
+            configuration.places = WideKeyspace.places(besides: Array(StoreFixture.prefix.utf8))
+            configuration.keysMax = wideKeysMax
+            configuration.passesCallsOn = false
+            adjust(&configuration)
+            var limits = RegistryLimits()
+            limits.maxEntries = wideKeysMax
+            let copy = Registry(layout: registry.layout, node: "n", origin: 2, limits: limits, isMirror: true)
+            var logger = Logger(label: "wide")
+            logger.logLevel = .critical
+            let store = EtcdStore(configuration, registry: copy, logger: logger)
+            return WideKeyspace.Source(
+                keyspace: Keyspace(
+                    registry: copy, writer: store, leftToOthers: Array(StoreFixture.prefix.utf8), numbers: .clusters),
+                writer: store,
+                run: { await store.run() }, hasContent: { store.status.hasContent },
+                isOverLimit: { store.isOverLimit },
+                show: { _ = await store.waitForRevision($0, milliseconds: 1_000) })
+        }
+        self.wide = Task { await wide.run() }
+        handler = EtcdHTTPHandler(keyspace: keyspace, proxy: fixture.store.proxyRoutes, wide: wide)
         let server = try await EtcdServer.bind(
             configuration: EtcdServerConfiguration(addresses: [.init(host: "127.0.0.1", port: 0)]), handler: handler,
             routes: handler.routes, logger: Logger(label: "test"))
@@ -29,9 +69,17 @@ final class ProxyFixture: Sendable {
         task = Task { try await server.run() }
     }
 
-    deinit { task.cancel() }
+    deinit {
+        task.cancel()
+        directories.cancel()
+        wide.cancel()
+    }
 
     func stop() async {
+        directories.cancel()
+        await directories.value
+        wide.cancel()
+        await wide.value
         task.cancel()
         _ = await task.result
         await fixture.stop()
@@ -40,6 +88,8 @@ final class ProxyFixture: Sendable {
     /// A gRPC client of the port.
     func client(_ change: (inout GRPCClientConfiguration) -> Void = { _ in }) async throws -> GRPCClient {
         var configuration = GRPCClientConfiguration()
+        // A loaded machine is no error here.
+        configuration.connectTimeout = .seconds(20)
         change(&configuration)
         return try await GRPCClient.connect(
             host: "127.0.0.1", port: server.addresses[0].port, configuration: configuration)

@@ -4,6 +4,7 @@ import Foundation
 import GRPC
 import HTTPTypes
 import NIOCore
+import RegdnsTestKit
 import RegistryStore
 import SwiftProtobuf
 import Testing
@@ -203,7 +204,7 @@ struct ProxyTests {
 
     @Test("where nobody listens calls end at once")
     func nobody() async throws {
-        let port = try await EtcdCluster.freePorts(1)[0]
+        let port = try await FreePorts.take(1)[0]
         let proxy = try await ProxyFixture([.init(host: "127.0.0.1", port: port)])
         let client = try await proxy.client()
         let before = ContinuousClock.now

@@ -20,6 +20,7 @@ final class StoreFixture: Sendable {
     let store: EtcdStore
     let layout: KeyLayout
     private let task: Task<Void, Never>
+    private let keys: ClusterKeys
 
     init(
         _ endpoints: [EtcdStoreConfiguration.Endpoint], credentials: EtcdStoreConfiguration.Credentials? = nil,
@@ -31,6 +32,7 @@ final class StoreFixture: Sendable {
             endpoints: endpoints, prefix: Array(Self.prefix.utf8), credentials: credentials)
         configuration.timings.backoffMax = 500
         adjust(&configuration)
+        keys = ClusterKeys(configuration)
         var logger = Logger(label: "test")
         logger.logLevel = ProcessInfo.processInfo.environment["REGDNS_TEST_LOG"] == nil ? .critical : .debug
         let store = EtcdStore(configuration, registry: registry, logger: logger)
@@ -98,11 +100,11 @@ final class StoreFixture: Sendable {
 
     /// The whole copy as the cluster would say it.
     var content: [MirroredValue] {
-        registry.range(namespace: .default, lower: [], upper: nil).entries.map { entry in
+        keys.namespaces.flatMap { registry.range(namespace: $0, lower: [], upper: nil).entries }.map { entry in
             MirroredValue(
-                key: entry.key, value: registry.value(of: entry), lease: entry.lease,
+                key: keys.there(entry), value: registry.value(of: entry), lease: entry.lease,
                 createRevision: entry.createRevision, modRevision: entry.modRevision, putCount: entry.putCount)
-        }
+        }.sorted { $0.key.lexicographicallyPrecedes($1.key) }
     }
 }
 

@@ -13,7 +13,7 @@ struct TableTests {
         let layout = KeyLayout(prefix: "skydns", domain: try OwnerName("skydns.local"))
         table = ClusterTable(
             registry: Registry(layout: layout, node: "n", origin: 1, isMirror: true),
-            range: KeyRange(prefix: Array("/p/".utf8)))
+            keys: ClusterKeys(range: KeyRange(prefix: Array("/p/".utf8))))
     }
 
     private func value(_ key: String, _ revision: Int64, _ text: String = "v", lease: Int64 = 0) -> MirroredValue {

@@ -194,19 +194,64 @@ struct ClientTests {
         #expect(reasons.withLock { $0 } == [GRPCStatus(.unavailable, "connection closed")])
     }
 
-    /// A server that accepts and says nothing.
-    @Test func silentServersAreFoundByPings() async throws {
+    /// A server that takes connections and says this to them, and nothing else.
+    private func speaker(
+        _ words: [UInt8], thenCloses: Bool = false
+    ) async throws -> (channel: any Channel, port: Int) {
         let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .childChannelInitializer { channel in
+                let said = channel.writeAndFlush(ByteBuffer(bytes: words))
+                if thenCloses { said.whenComplete { _ in channel.close(promise: nil) } }
+                return channel.eventLoop.makeSucceededVoidFuture()
+            }
             .bind(host: "127.0.0.1", port: 0).get()
+        return (listener, try #require(listener.localAddress?.port))
+    }
+
+    @Test func silentServersAreFoundByPings() async throws {
+        let (listener, port) = try await speaker(Wire.frame(4))
         var configuration = GRPCClientConfiguration()
         configuration.keepaliveInterval = .milliseconds(50)
         configuration.keepaliveDeadline = .milliseconds(100)
-        let client = try await GRPCClient.connect(
-            host: "127.0.0.1", port: listener.localAddress?.port ?? 0, configuration: configuration)
+        let client = try await GRPCClient.connect(host: "127.0.0.1", port: port, configuration: configuration)
         await #expect(throws: GRPCStatus(.unavailable, "keepalive: no answer within 0.1 seconds")) {
             try await client.unary("/test.Echo/Now", ByteBuffer())
         }
         await client.closed()
+        try await listener.close()
+    }
+
+    @Test(
+        arguments: [
+            ([], false, "http", "no HTTP/2 from the server within 0.2 seconds"),
+            ([], false, "https", "no TLS and HTTP/2 from the server within 0.2 seconds"),
+            ([], true, "http", "closed by the server before it spoke HTTP/2; does it want TLS?"),
+            ([], true, "https", "closed by the server before it spoke HTTP/2"),
+            (Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8), false, "http", "the server speaks no HTTP/2"),
+        ])
+    func connectionsThatAreNone(words: [UInt8], closes: Bool, scheme: String, expected: String) async throws {
+        let (listener, port) = try await speaker(words, thenCloses: closes)
+        var configuration = GRPCClientConfiguration()
+        configuration.connectTimeout = .milliseconds(200)
+        configuration.scheme = scheme
+        configuration.onClose = { Issue.record("told of the end of what never was: \($0)") }
+        await #expect(throws: GRPCStatus(.unavailable, "connection to 127.0.0.1:\(port): \(expected)")) {
+            _ = try await GRPCClient.connect(host: "127.0.0.1", port: port, configuration: configuration)
+        }
+        try await listener.close()
+    }
+
+    @Test func whoIsCancelledWaitsNoLongerForASilentServer() async throws {
+        let (listener, port) = try await speaker([])
+        let before = ContinuousClock.now
+        var configuration = GRPCClientConfiguration()
+        configuration.connectTimeout = .seconds(30)
+        let task = Task { [configuration] in
+            try await GRPCClient.connect(host: "127.0.0.1", port: port, configuration: configuration)
+        }
+        task.cancel()
+        await #expect(throws: GRPCStatus(.cancelled, "context canceled")) { _ = try await task.value }
+        #expect(ContinuousClock.now - before < .seconds(10))
         try await listener.close()
     }
 

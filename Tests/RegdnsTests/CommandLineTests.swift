@@ -104,6 +104,13 @@ struct CommandLineTests {
             #expect(ended.status == 2)
             #expect(ended.errors.contains("broken.zone:3"), "\(ended.errors)")
         }
+        let broken = try folder.write("ca.pem", "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n")
+        for verb in ["check-config", "serve"] {
+            let ended = try await RegdnsProcess.run(
+                [verb, "--store", "etcd", "--store-address", "https://127.0.0.1:1", "--store-ca", broken])
+            #expect(ended.status == 2)
+            #expect(ended.errors.hasPrefix("regdns: --store-ca \(broken): holds no certificate"), "\(ended.errors)")
+        }
     }
 }
 

@@ -1,3 +1,5 @@
+import EtcdStore
+import RegdnsTestKit
 import Testing
 
 @testable import regdns
@@ -198,6 +200,32 @@ struct SettingValuesTests {
                     + "name a file that holds the password alone"
             ),
             (
+                ["store": ["etcd"], "store-address": ["https://h"], "store-cert": ["/c.pem"]],
+                "regdns: --store-cert /c.pem: its key is not given; add --store-key"
+            ),
+            (
+                ["store": ["etcd"], "store-address": ["https://h"], "store-key": ["/c.key"]],
+                "regdns: --store-key /c.key: the certificate that it is the key of is not given; add --store-cert"
+            ),
+            (
+                ["store": ["etcd"], "store-address": ["https://h"], "store-ca": ["/nonexistent"]],
+                "regdns: --store-ca /nonexistent: does not exist; name a PEM file that this user may read"
+            ),
+            (
+                ["store": ["etcd"], "store-address": ["https://h"], "store-ca": ["/"]],
+                "regdns: --store-ca /: is a folder; name a PEM file that this user may read"
+            ),
+            (
+                ["store": ["etcd"], "store-address": ["https://h"], "store-ca": ["/etc/hostname"]],
+                "regdns: --store-ca /etc/hostname: holds no certificate, or a broken one; "
+                    + "expected: -----BEGIN CERTIFICATE----- (PEM)"
+            ),
+            (
+                ["store": ["etcd"], "store-address": ["http://h,http://i"], "store-ca": ["/etc/hostname"]],
+                "regdns: --store-ca /etc/hostname: no address of the store is https, nothing would be encrypted; "
+                    + "write --store-address https://…, or leave it out"
+            ),
+            (
                 ["path-prefix": ["/"]],
                 "regdns: --path-prefix: '/' is not the beginning of a path; write a word like skydns"
             ),
@@ -267,9 +295,42 @@ struct SettingValuesTests {
             return
         }
         #expect(cluster.endpoints.map { "\($0)" } == ["10.0.0.1:4001", "10.0.0.2:2379", "[::1]:2380"])
+        #expect(!cluster.endpoints.contains(where: \.isSecure) && cluster.tls == nil)
         let memory = try ServeSettings(resolve(environment: machines), hostName: "host")
         #expect(memory.store.name == "memory")
         #expect(memory.warnings == ["ETCD_MACHINES has no effect: the store is memory; --store etcd uses it"])
+        let idle = try ServeSettings(resolve(flags: ["store-ca": ["/nonexistent"]]), hostName: "host")
+        #expect(idle.warnings == ["--store-ca has no effect: the store is memory; --store etcd uses it"])
+    }
+
+    @Test("TLS is chosen for each of the store's addresses; those without a scheme have it when certificates are named")
+    func storeTLS() async throws {
+        let authority = try await TestAuthority()
+        let identity = try await authority.issue("client", names: "DNS:client")
+        let addresses = ["http://a,HTTPS://b:1,c"]
+        for (files, expected) in [
+            ([:], [false, true, false]), (["store-ca": [authority.certificate]], [false, true, true]),
+            (["store-cert": [identity.certificate], "store-key": [identity.key]], [false, true, true]),
+        ] {
+            var flags = ["store": ["etcd"], "store-address": addresses]
+            flags.merge(files) { $1 }
+            let settings = try ServeSettings(resolve(flags: flags), hostName: "host")
+            guard case .etcd(let cluster) = settings.store else {
+                Issue.record("\(settings.store)")
+                return
+            }
+            #expect(cluster.endpoints.map(\.isSecure) == expected)
+            #expect(cluster.tls != nil)
+        }
+        let stranger = try await authority.issue("stranger", names: "DNS:stranger")
+        let flags = [
+            "store": ["etcd"], "store-address": ["https://h"], "store-cert": [identity.certificate],
+            "store-key": [stranger.key],
+        ]
+        #expect(
+            failure(flags: flags)
+                == "regdns: --store-key \(stranger.key): is not the key of the certificate; "
+                + "expected: the key that belongs to it")
     }
 
     @Test("Unknown variables are told with the nearest known one")

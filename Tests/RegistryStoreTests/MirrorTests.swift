@@ -99,6 +99,46 @@ struct MirrorTests {
         #expect(registry.inconsistency == nil)
     }
 
+    @Test(
+        "keys that go together when their lease was to end have expired",
+        arguments: [
+            (at: Int64(9_000), keys: ["a", "b"], isExpiry: false), (10_000, ["a", "b"], true),
+            (10_900, ["a", "b"], true), (10_000, ["a"], false), (14_000, ["a", "b"], false),
+        ])
+    func expiries(at time: Int64, keys: [String], isExpiry: Bool) throws {
+        let registry = make()
+        registry.mirror(
+            [put("a", "x", at: 2, lease: 9), put("b", "y", at: 3, lease: 9), put("c", "z", at: 4, lease: 8)],
+            revision: 4, restarts: true)
+        registry.setMirroredLease(LeaseID(9), lengthMilliseconds: 20_000, remainingMilliseconds: 10_000)
+        clock.advance(milliseconds: time)
+        _ = registry.expireDue()
+        let taken = registry.mirror((keys + ["c"]).map { .delete(key: key($0)) }, revision: 5).receipt.changes
+        #expect(taken.map(\.kind) == keys.map { _ in isExpiry ? .expiry : .delete } + [.delete])
+        if isExpiry {
+            let slot = try #require(taken.first?.previous?.deadlineSlot)
+            #expect(registry.deadlines.deadline(slot) == clock.now - (time - 10_000))
+        }
+        #expect(registry.inconsistency == nil)
+    }
+
+    @Test("two namespaces change in one batch, in the order that is told")
+    func namespaces() throws {
+        let registry = make()
+        let observer = RecordingObserver()
+        registry.addObserver(observer)
+        let other = Namespace("other")
+        registry.mirror(
+            spaces: [.init(.default, [put("a", "1", at: 3)]), .init(other, [put("a", "2", at: 3)])], revision: 3)
+        #expect(registry.counts().entries == 2)
+        registry.mirror(
+            spaces: [.init(other, [.delete(key: key("a"))]), .init(.default, [put("a", "3", at: 4)])], revision: 4)
+        let last = try #require(observer.batches.last)
+        #expect(last.revision == 4 && last.changes.map(\.namespace) == [other, .default])
+        #expect(registry.entry(namespace: other, key: key("a")) == nil)
+        #expect(registry.inconsistency == nil)
+    }
+
     @Test("what a dialect registered is in the copy what it is in a store of our own")
     func registrations() throws {
         let registration = Registration(

@@ -22,6 +22,7 @@ struct TidyTests {
         "GRPC": [
             "Logging", "NIOConcurrencyHelpers", "NIOCore", "NIOHPACK", "NIOHTTP2", "NIOPosix", "Synchronization",
         ],
+        "TLS": ["FoundationEssentials", "NIOCore", "NIOSSL", "Synchronization"],
         "EtcdMessages": ["SwiftProtobuf"],
         "EtcdStore": [
             "EtcdMessages", "GRPC", "RegistryStore", "DequeModule", "FoundationEssentials", "Logging", "NIOCore",
@@ -32,8 +33,9 @@ struct TidyTests {
             "NIOHTTP1", "NIOHTTP2", "NIOPosix", "ServiceLifecycle", "SwiftProtobuf", "Synchronization",
         ],
         "regdns": [
-            "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore", "ArgumentParser",
-            "Configuration", "Foundation", "Glibc", "HTTPTypes", "Logging", "NIOCore", "NIOHTTP1", "NIOPosix",
+            "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore", "TLS",
+            "ArgumentParser", "Configuration", "Foundation", "Glibc", "HTTPTypes", "Logging", "NIOCore", "NIOHTTP1",
+            "NIOPosix",
             "ServiceLifecycle", "Synchronization", "UnixSignals", "Yams",
         ],
     ]

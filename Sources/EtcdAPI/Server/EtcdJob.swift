@@ -23,6 +23,20 @@ struct EtcdJob: Sendable {
         switch handler.begin(request, body: body, arrival: arrival) {
         case .now(let answer): return send(answer)
         case .later(let wait): return { await send(await wait())?() }
+        case .whileThere(let wait): return { await send(await whileThere(wait))?() }
+        }
+    }
+
+    private func whileThere(_ wait: @escaping @Sendable () async -> EtcdReply) async -> EtcdReply {
+        let task = Task { await wait() }
+        connection.eventLoop.execute {
+            let (connection, context) = connection.value
+            connection.wait(context: context, whenGone: { task.cancel() })
+        }
+        return await withTaskCancellationHandler {
+            await task.value
+        } onCancel: {
+            task.cancel()
         }
     }
 

@@ -61,7 +61,7 @@ final class HTTP1Connection: ChannelInboundHandler {
     private var bound: NIOLoopBound<(HTTP1Connection, ChannelHandlerContext)>?
     /// The address of this node that the client has reached.
     private var arrival: EtcdAddress?
-    /// Ends what makes the pieces of the answer under way.
+    /// Ends what makes the pieces of the answer under way, or the wait for one.
     private var whenGone: (@Sendable () -> Void)?
 
     /// - Parameter submit: has a job answered; its reply may come at once, or later from any thread.
@@ -149,9 +149,16 @@ final class HTTP1Connection: ChannelInboundHandler {
         }
     }
 
+    /// Notes what ends the wait for the answer to the request under way, when the client goes or the server ends.
+    func wait(context: ChannelHandlerContext, whenGone: @escaping @Sendable () -> Void) {
+        guard case .answering = state, context.channel.isActive, !inputClosed else { return whenGone() }
+        self.whenGone = whenGone
+    }
+
     /// Takes a whole answer to the request under way.
     func answered(_ response: HTTPResponse, body: [UInt8], context: ChannelHandlerContext) {
         guard case .answering(let head) = state, context.channel.isActive else { return }
+        whenGone = nil
         // A HEAD gets the length and no more.
         let body = head.method == .HEAD ? [] : body
         // The request is done with.
@@ -392,8 +399,8 @@ final class HTTP1Connection: ChannelInboundHandler {
         flushAhead(context: context)
         switch state {
         case .idle, .receiving: if ahead.bytes == 0 { context.close(promise: nil) }
-        case .streaming: whenGone?()
-        case .answering, .sending, .finished: break
+        case .streaming, .answering: whenGone?()
+        case .sending, .finished: break
         }
     }
 }

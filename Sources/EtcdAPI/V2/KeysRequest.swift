@@ -3,7 +3,7 @@ import RegistryStore
 
 /// One request to `/v2/keys`.
 struct KeysRequest {
-    let keyspace: Keyspace
+    var keyspace: Keyspace
     let method: String
     /// The key as a clean path; empty for the root.
     let key: [UInt8]
@@ -77,7 +77,7 @@ struct KeysRequest {
         }
     }
 
-    private func refusal(_ error: V2Error) -> EtcdAnswer {
+    func refusal(_ error: V2Error) -> EtcdAnswer {
         var fields = [clusterID, (.etcdIndex, String(error.index))]
         if error.code == .overloaded { fields.append((.retryAfter, "1")) }
         return EtcdAnswer(status: error.httpStatus, contentType: .json, fields: fields, body: error.json)

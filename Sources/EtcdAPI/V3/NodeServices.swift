@@ -103,18 +103,4 @@ struct NodeServices: Sendable {
             noElections
         ),
     ]
-
-    /// The same over the JSON gateway.
-    static let refusedPaths: [(paths: [String], status: GRPCStatus)] = [
-        (["add", "remove", "update", "promote"].map { "cluster/member/" + $0 }, membersFixed),
-        (["maintenance/transfer-leadership"], noLeader),
-        (
-            ["auth/enable", "auth/disable"]
-                + ["add", "get", "list", "delete", "changepw", "grant", "revoke"].map { "auth/user/" + $0 }
-                + ["add", "get", "list", "delete", "grant", "revoke"].map { "auth/role/" + $0 }, usersFixed
-        ),
-        (["snapshot", "defragment", "hash"].map { "maintenance/" + $0 }, noDatabase),
-        (["lock/lock", "lock/unlock"], noLocks),
-        (["campaign", "proclaim", "leader", "observe", "resign"].map { "election/" + $0 }, noElections),
-    ]
 }

@@ -16,19 +16,24 @@ struct V3Gateway: Sendable {
         let method: GRPCMethod
         let read: @Sendable ([UInt8]) throws(GRPCStatus) -> ByteBuffer
         let write: @Sendable (ByteBuffer) throws(GRPCStatus) -> [UInt8]
+        /// Whether the answer may be as far away as somebody else's unlocking.
+        let waits: Bool
     }
 
     private static let prefixes = ["/v3/", "/v3beta/"]
     private let methods: [String: GRPCMethod]
-    private let isProxy: Bool
     private var routes: [String: Route] = [:]
 
-    /// - Parameters:
-    ///   - grpc: what answers.
-    ///   - isProxy: whether a cluster does.
-    init(_ grpc: GRPCRoutes, isProxy: Bool) {
+    /// - Parameter grpc: what answers, or refuses.
+    init(_ grpc: GRPCRoutes) {
         methods = grpc.methods
-        self.isProxy = isProxy
+        addKeys()
+        addCluster()
+        addUsers()
+        addLocks()
+    }
+
+    private mutating func addKeys() {
         add("kv/range", "KV/Range", EtcdRangeRequest.self, EtcdRangeResponse.self)
         add("kv/put", "KV/Put", EtcdPutRequest.self, EtcdPutResponse.self)
         add("kv/deleterange", "KV/DeleteRange", EtcdDeleteRangeRequest.self, EtcdDeleteRangeResponse.self)
@@ -45,22 +50,85 @@ struct V3Gateway: Sendable {
         add(
             "lease/keepalive", "Lease/LeaseKeepAlive", EtcdLeaseKeepAliveRequest.self, EtcdLeaseKeepAliveResponse.self)
         add("watch", "Watch/Watch", EtcdWatchRequest.self, EtcdWatchResponse.self)
+    }
+
+    private mutating func addCluster() {
         add("cluster/member/list", "Cluster/MemberList", EtcdMemberListRequest.self, EtcdMemberListResponse.self)
+        add("cluster/member/add", "Cluster/MemberAdd", EtcdMemberAddRequest.self, EtcdMemberAddResponse.self)
+        for name in ["Remove", "Update", "Promote"] {
+            add(
+                "cluster/member/\(name.lowercased())", "Cluster/Member\(name)", EtcdMemberRequest.self,
+                EtcdMemberListResponse.self)
+        }
         add("maintenance/status", "Maintenance/Status", EtcdStatusRequest.self, EtcdStatusResponse.self)
         add("maintenance/alarm", "Maintenance/Alarm", EtcdAlarmRequest.self, EtcdAlarmResponse.self)
+        add("maintenance/defragment", "Maintenance/Defragment", EtcdEmptyRequest.self, EtcdHeaderResponse.self)
+        add("maintenance/hash", "Maintenance/Hash", EtcdEmptyRequest.self, EtcdHashResponse.self)
+        add("maintenance/snapshot", "Maintenance/Snapshot", EtcdEmptyRequest.self, EtcdSnapshotResponse.self)
+        add(
+            "maintenance/transfer-leadership", "Maintenance/MoveLeader", EtcdMoveLeaderRequest.self,
+            EtcdHeaderResponse.self)
+    }
+
+    private mutating func addUsers() {
         add("auth/authenticate", "Auth/Authenticate", EtcdAuthenticateRequest.self, EtcdAuthenticateResponse.self)
         add("auth/status", "Auth/AuthStatus", EtcdAuthStatusRequest.self, EtcdAuthStatusResponse.self)
+        add("auth/enable", "Auth/AuthEnable", EtcdEmptyRequest.self, EtcdHeaderResponse.self)
+        add("auth/disable", "Auth/AuthDisable", EtcdEmptyRequest.self, EtcdHeaderResponse.self)
+        add("auth/user/add", "Auth/UserAdd", EtcdUserAddRequest.self, EtcdHeaderResponse.self)
+        add("auth/user/get", "Auth/UserGet", EtcdNameRequest.self, EtcdRolesResponse.self)
+        add("auth/user/list", "Auth/UserList", EtcdEmptyRequest.self, EtcdUsersResponse.self)
+        add("auth/user/delete", "Auth/UserDelete", EtcdNameRequest.self, EtcdHeaderResponse.self)
+        add(
+            "auth/user/changepw", "Auth/UserChangePassword", EtcdUserChangePasswordRequest.self,
+            EtcdHeaderResponse.self)
+        add("auth/user/grant", "Auth/UserGrantRole", EtcdUserGrantRoleRequest.self, EtcdHeaderResponse.self)
+        add("auth/user/revoke", "Auth/UserRevokeRole", EtcdUserRevokeRoleRequest.self, EtcdHeaderResponse.self)
+        add("auth/role/add", "Auth/RoleAdd", EtcdNameRequest.self, EtcdHeaderResponse.self)
+        add("auth/role/get", "Auth/RoleGet", EtcdRoleRequest.self, EtcdRoleGetResponse.self)
+        add("auth/role/list", "Auth/RoleList", EtcdEmptyRequest.self, EtcdRolesResponse.self)
+        add("auth/role/delete", "Auth/RoleDelete", EtcdRoleRequest.self, EtcdHeaderResponse.self)
+        add(
+            "auth/role/grant", "Auth/RoleGrantPermission", EtcdRoleGrantPermissionRequest.self,
+            EtcdHeaderResponse.self)
+        add(
+            "auth/role/revoke", "Auth/RoleRevokePermission", EtcdRoleRevokePermissionRequest.self,
+            EtcdHeaderResponse.self)
+    }
+
+    private mutating func addLocks() {
+        let (lock, election) = ("v3lockpb.Lock", "v3electionpb.Election")
+        add("lock/lock", "Lock", of: lock, EtcdLockRequest.self, EtcdLockResponse.self, waits: true)
+        add("lock/unlock", "Unlock", of: lock, EtcdKeyRequest.self, EtcdHeaderResponse.self)
+        add(
+            "election/campaign", "Campaign", of: election, EtcdCampaignRequest.self, EtcdCampaignResponse.self,
+            waits: true)
+        add("election/proclaim", "Proclaim", of: election, EtcdProclaimRequest.self, EtcdHeaderResponse.self)
+        add("election/leader", "Leader", of: election, EtcdLeaderRequest.self, EtcdLeaderResponse.self)
+        add("election/observe", "Observe", of: election, EtcdLeaderRequest.self, EtcdLeaderResponse.self)
+        // Of a campaign only the leader is told.
+        add("election/resign", "Resign", of: election, EtcdProclaimRequest.self, EtcdHeaderResponse.self)
     }
 
     private mutating func add<Request: Message, Response: Message>(
         _ path: String, _ name: String, _ request: Request.Type, _ response: Response.Type
     ) {
-        let grpcPath = "/etcdserverpb.\(name)"
+        let parts = name.split(separator: "/")
+        guard let service = parts.first, let method = parts.last else { return }
+        add(path, String(method), of: "etcdserverpb.\(service)", request, response)
+    }
+
+    private mutating func add<Request: Message, Response: Message>(
+        _ path: String, _ name: String, of service: String, _ request: Request.Type, _ response: Response.Type,
+        waits: Bool = false
+    ) {
+        let grpcPath = "/\(service)/\(name)"
         guard let method = methods[grpcPath] else { return }
         routes[path] = Route(
             path: grpcPath, method: method,
             read: { json throws(GRPCStatus) in try Messages.write(try GatewayJSON.read(json) as Request) },
-            write: { bytes throws(GRPCStatus) in try GatewayJSON.write(try Messages.read(bytes) as Response) })
+            write: { bytes throws(GRPCStatus) in try GatewayJSON.write(try Messages.read(bytes) as Response) },
+            waits: waits)
     }
 
     /// Whether a path is the gateway's to answer.
@@ -71,25 +139,13 @@ struct V3Gateway: Sendable {
         _ path: String, method: String, body: [UInt8], metadata: [(name: String, value: String)] = []
     ) -> EtcdAnswering {
         let name = Self.prefixes.first { path.hasPrefix($0) }.map { String(path.dropFirst($0.count)) } ?? ""
-        let refusal = refusal(of: name)
-        guard routes[name] != nil || refusal != nil else { return .now(.plain(404, "Not Found")) }
+        guard let route = routes[name] else { return .now(.plain(404, "Not Found")) }
         guard method == "POST" else { return .now(.plain(405, "Method Not Allowed")) }
         do throws(GRPCStatus) {
-            if let refusal { throw refusal }
-            guard let route = routes[name] else { return .now(.plain(404, "Not Found")) }
             return try run(route, try route.read(body), GRPCCall(path: route.path, metadata: metadata, peer: "gateway"))
         } catch {
             return .now(Self.failed(error))
         }
-    }
-
-    /// Why a path that etcd has is not served; nil for those that are, and for those that are none.
-    private func refusal(of name: String) -> GRPCStatus? {
-        guard let status = NodeServices.refusedPaths.first(where: { $0.paths.contains(name) })?.status else {
-            return nil
-        }
-        // Where a cluster answers, only their JSON is missing.
-        return isProxy ? GRPCStatus(.unimplemented, "regdns: served over gRPC, not as JSON") : status
     }
 
     private func run(_ route: Route, _ request: ByteBuffer, _ call: GRPCCall) throws(GRPCStatus) -> EtcdAnswering {
@@ -102,7 +158,10 @@ struct V3Gateway: Sendable {
             case .later(let answer): return .later { await Self.answer(route, answer) }
             }
         case .unary(let answer):
-            return .later { await Self.answer(route) { () throws(GRPCStatus) in try await answer(request, call) } }
+            let answered: @Sendable () async -> EtcdAnswer = {
+                await Self.answer(route) { () throws(GRPCStatus) in try await answer(request, call) }
+            }
+            return route.waits ? .whileThere(answered) : .later(answered)
         case .streaming(let make):
             var answer = EtcdAnswer(status: 200, contentType: .json)
             answer.events = GatewayStream.start(request, write: route.write) { stream throws(GRPCStatus) in

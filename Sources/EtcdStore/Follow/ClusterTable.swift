@@ -3,7 +3,7 @@ import RegistryStore
 /// Brings what the follower hears into this node's registry, the only thing that changes it.
 struct ClusterTable: Sendable {
     let registry: Registry
-    let range: KeyRange
+    let keys: ClusterKeys
 
     /// What a call did.
     struct Outcome {
@@ -14,32 +14,31 @@ struct ClusterTable: Sendable {
         var changed = 0
     }
 
-    /// Everything in the registry that is followed.
-    private var entries: [Entry] {
-        registry.range(
-            namespace: .default, lower: range.prefix.isEmpty ? [] : range.prefix,
-            upper: KeyLayout.end(ofPrefix: range.prefix)
-        ).entries
+    /// Everything of a namespace that is followed.
+    private func entries(_ namespace: Namespace) -> [Entry] {
+        let span = namespace == .default ? KeySpan(prefix: keys.range.prefix) : KeySpan(lower: [], upper: nil)
+        return registry.range(namespace: namespace, lower: span.lower, upper: span.upper).entries
     }
 
     /// Applies events of one revision. Those that the table has already are dropped: some versions repeat them.
     func apply(_ batch: FollowerCore.Batch) -> Outcome {
-        let news = batch.changes.filter { change in
-            guard let entry = registry.entry(namespace: .default, key: change.key) else {
-                if case .delete = change { return false }
-                return true
-            }
-            switch change {
-            case .put(let value): return value.modRevision > entry.modRevision
-            case .delete: return batch.revision > entry.modRevision
-            }
+        var news: [Namespace: [MirrorChange]] = [:]
+        for change in batch.changes {
+            let (namespace, change) = here(change)
+            let entry = registry.entry(namespace: namespace, key: change.key)
+            let isNew =
+                switch change {
+                case .put(let value): entry.map { value.modRevision > $0.modRevision } ?? true
+                case .delete: entry.map { batch.revision > $0.modRevision } ?? false
+                }
+            if isNew { news[namespace, default: []].append(change) }
         }
         return mirror(news, revision: batch.revision, restarts: false)
     }
 
     /// Makes the content what a list says, as one change.
     func replace(_ values: [MirroredValue], revision: Int64, restarts: Bool) -> Outcome {
-        let changes = difference(to: values) { _ in true }
+        let changes = differences(to: values) { _ in true }
         return mirror(changes, revision: revision, restarts: restarts)
     }
 
@@ -47,9 +46,14 @@ struct ClusterTable: Sendable {
     ///
     /// What came later than the list stays: puts above its revision, and deletions since it began.
     func repair(_ values: [MirroredValue], revision: Int64, deletedSince: [[UInt8]: Int64]) -> Outcome {
-        let changes = difference(to: values) { difference in
+        var deletions: [Namespace: [[UInt8]: Int64]] = [:]
+        for (key, revision) in deletedSince {
+            let (namespace, key) = keys.here(key)
+            deletions[namespace, default: [:]][key] = revision
+        }
+        let changes = differences(to: values) { difference in
             switch difference {
-            case .missing(let value): deletedSince[value.key] ?? 0 <= value.modRevision
+            case .missing(let namespace, let value): deletions[namespace]?[value.key] ?? 0 <= value.modRevision
             case .different(let entry, let value): entry.modRevision <= value.modRevision
             case .surplus(let entry): entry.modRevision <= revision
             }
@@ -57,27 +61,62 @@ struct ClusterTable: Sendable {
         return mirror(changes, revision: registry.revision, restarts: false)
     }
 
-    private func mirror(_ changes: [MirrorChange], revision: Int64, restarts: Bool) -> Outcome {
+    private func mirror(_ changes: [Namespace: [MirrorChange]], revision: Int64, restarts: Bool) -> Outcome {
         if changes.isEmpty, !restarts, revision <= registry.revision { return Outcome() }
-        let result = registry.mirror(changes, revision: revision, restarts: restarts)
+        let spaces = keys.namespaces.compactMap { namespace in
+            changes[namespace].map { MirroredSpace(namespace, $0) }
+        }
+        let result = registry.mirror(spaces: spaces, revision: revision, restarts: restarts)
         return Outcome(
             newLeases: result.newLeases, refused: result.refused,
-            changed: changes.count - result.refused)
+            changed: spaces.reduce(0) { $0 + $1.changes.count } - result.refused)
+    }
+
+    private func here(_ change: MirrorChange) -> (Namespace, MirrorChange) {
+        let (namespace, key) = keys.here(change.key)
+        switch change {
+        case .put(var value):
+            value.key = key
+            return (namespace, .put(value))
+        case .delete: return (namespace, .delete(key: key))
+        }
     }
 
     /// One key that is not the same here and in a list.
     private enum Difference {
-        case missing(MirroredValue)
+        case missing(Namespace, MirroredValue)
         case different(Entry, MirroredValue)
         case surplus(Entry)
+    }
+
+    /// What makes the entries into `values`, by namespace.
+    private func differences(
+        to values: [MirroredValue], where counts: (Difference) -> Bool
+    ) -> [Namespace: [MirrorChange]] {
+        var wanted: [Namespace: [MirroredValue]] = [:]
+        for value in values {
+            let (namespace, key) = keys.here(value.key)
+            var value = value
+            value.key = key
+            wanted[namespace, default: []].append(value)
+        }
+        var changes: [Namespace: [MirrorChange]] = [:]
+        for namespace in keys.namespaces {
+            var values = wanted[namespace] ?? []
+            // Keys in their order there need not be so here.
+            if namespace != .default { values.sort { $0.key.lexicographicallyPrecedes($1.key) } }
+            let found = difference(to: values, of: namespace, where: counts)
+            if !found.isEmpty { changes[namespace] = found }
+        }
+        return changes
     }
 
     /// What makes the entries into `values`, both in key order: removals first, then puts in the order in which the
     /// cluster took them, so that every node comes to the same names.
     private func difference(
-        to values: [MirroredValue], where counts: (Difference) -> Bool
+        to values: [MirroredValue], of namespace: Namespace, where counts: (Difference) -> Bool
     ) -> [MirrorChange] {
-        let entries = entries
+        let entries = entries(namespace)
         var puts: [MirroredValue] = []
         var removals: [MirrorChange] = []
         var place = 0
@@ -88,7 +127,7 @@ struct ClusterTable: Sendable {
                 place += 1
             }
             guard place < entries.count, entries[place].key == value.key else {
-                if counts(.missing(value)) { puts.append(value) }
+                if counts(.missing(namespace, value)) { puts.append(value) }
                 continue
             }
             if !isSame(entries[place], value), counts(.different(entries[place], value)) { puts.append(value) }

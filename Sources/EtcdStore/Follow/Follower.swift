@@ -44,7 +44,9 @@ actor Follower {
         endpoints = configuration.endpoints.shuffled()
         let range = KeyRange(prefix: configuration.prefix)
         core = FollowerCore(endpoints: endpoints.count, range: range, timings: configuration.timings)
-        table = ClusterTable(registry: registry, range: range)
+        core.keysMax = configuration.keysMax
+        core.bytesMax = configuration.bytesMax
+        table = ClusterTable(registry: registry, keys: ClusterKeys(configuration))
         staleAnswerSeconds = configuration.staleAnswerSeconds
         self.connection = connection
         self.applied = applied
@@ -164,7 +166,7 @@ actor Follower {
             counters.connects.count()
             handle(.connected(epoch: epoch))
         } catch {
-            handle(.failed(GRPCStatus(error.code, "\(endpoint): \(error.message)"), epoch: epoch))
+            handle(.failed(error, epoch: epoch))
         }
     }
 
@@ -237,6 +239,7 @@ actor Follower {
                 metadata: ["reason": "\(reason)"])
         case .staleList:
             logger.warning("the etcd cluster has no quorum; its content is one member's and may be old")
+        case .tooMuch: counters.overLimit.count()
         case .auditFailed(let reason):
             logger.notice("the regular full list failed", metadata: ["reason": "\(reason)"])
         }

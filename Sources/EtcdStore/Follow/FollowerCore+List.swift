@@ -7,6 +7,7 @@ extension FollowerCore {
     /// A list that comes in pages, all at the revision of the first.
     struct Listing {
         var values: [MirroredValue] = []
+        var bytes = 0
         /// 0 until the first page.
         var revision: Int64 = 0
         var isSerializable = false
@@ -49,6 +50,11 @@ extension FollowerCore {
         }
         if listing.revision == 0 { listing.revision = page.header.revision }
         listing.values += page.kvs.map { MirroredValue($0) }
+        listing.bytes += page.kvs.reduce(0) { $0 + $1.key.count + $1.value.count }
+        if page.count > keysMax || listing.values.count > keysMax || listing.bytes > bytesMax {
+            let status = GRPCStatus(.resourceExhausted, "more than \(keysMax) keys or \(bytesMax) bytes")
+            return [.note(.tooMuch)] + fail(status, now: now, random: &random)
+        }
         if page.more, let last = page.kvs.last {
             listing.next = last.key + [0]
             self.listing = listing

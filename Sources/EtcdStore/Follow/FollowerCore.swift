@@ -60,11 +60,15 @@ struct FollowerCore {
         case historyChanged(String)
         case staleList
         case auditFailed(String)
+        case tooMuch
     }
 
     let endpoints: Int
     let range: KeyRange
     let timings: FollowerTimings
+    /// Of a list.
+    var keysMax = Int.max
+    var bytesMax = Int.max
 
     private(set) var phase = Phase.idle
     private(set) var epoch = 0

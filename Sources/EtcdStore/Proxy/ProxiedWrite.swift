@@ -6,7 +6,7 @@ import RegistryStore
 /// What a write that is passed on means for this node's copy: up to which revision it must come before the writer is
 /// answered, so that names are as he was told. Writes beside the followed keys, or without an effect, need no waiting.
 struct ProxiedWrite {
-    let range: KeyRange
+    let keys: ClusterKeys
     let registry: Registry
 
     /// Looks at a request before it goes out, and returns how its answer is to be looked at; nil for what writes
@@ -16,7 +16,7 @@ struct ProxiedWrite {
             switch path {
             case "/etcdserverpb.KV/Put":
                 let put: EtcdPutRequest = try ClusterConnection.message(in: request)
-                return range.contains(put.key) ? { Self.revision(in: $0) } : nil
+                return keys.range.contains(put.key) ? { Self.revision(in: $0) } : nil
             case "/etcdserverpb.KV/DeleteRange":
                 let delete: EtcdDeleteRangeRequest = try ClusterConnection.message(in: request)
                 return takes(delete) ? { Self.revision(in: $0) } : nil
@@ -36,16 +36,18 @@ struct ProxiedWrite {
     /// Whether a delete takes keys of the copy, as far as the copy knows.
     private func takes(_ delete: EtcdDeleteRangeRequest) -> Bool {
         let key = Array(delete.key)
-        guard !delete.rangeEnd.isEmpty else { return registry.entry(namespace: .default, key: key) != nil }
-        let end = delete.rangeEnd.elementsEqual([0]) ? nil : Array(delete.rangeEnd)
-        if let end, !key.lexicographicallyPrecedes(end) { return false }
-        return !registry.range(namespace: .default, lower: key, upper: end, limit: 1).entries.isEmpty
+        guard !delete.rangeEnd.isEmpty else {
+            let (namespace, key) = keys.here(key)
+            return registry.entry(namespace: namespace, key: key) != nil
+        }
+        let span = KeySpan(lower: key, upper: delete.rangeEnd.elementsEqual([0]) ? nil : Array(delete.rangeEnd))
+        return !span.isEmpty && keys.hasEntries(in: span, of: registry)
     }
 
     private func writes(_ txn: EtcdTxnRequest) -> Bool {
         (txn.success + txn.failure).contains { operation in
             switch operation.request {
-            case .requestPut(let put): range.contains(put.key)
+            case .requestPut(let put): keys.range.contains(put.key)
             case .requestDeleteRange(let delete): takes(delete)
             case .requestTxn(let txn): writes(txn)
             case .requestRange, nil: false
@@ -62,7 +64,7 @@ struct ProxiedWrite {
     private func hasEffect(_ txn: EtcdTxnRequest, _ answer: EtcdTxnResponse) -> Bool {
         zip(answer.succeeded ? txn.success : txn.failure, answer.responses).contains { operation, response in
             switch (operation.request, response.response) {
-            case (.requestPut(let put), .responsePut): range.contains(put.key)
+            case (.requestPut(let put), .responsePut): keys.range.contains(put.key)
             case (.requestDeleteRange, .responseDeleteRange(let deletion)): deletion.deleted > 0
             case (.requestTxn(let txn), .responseTxn(let answer)): hasEffect(txn, answer)
             default: false

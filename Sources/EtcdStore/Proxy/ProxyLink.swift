@@ -24,7 +24,7 @@ final class ProxyLink: Sendable {
     private typealias Endpoint = EtcdStoreConfiguration.Endpoint
 
     private let endpoints: [Endpoint]
-    private let configuration: GRPCClientConfiguration
+    private let configuration: EtcdStoreConfiguration
     private let preferred: @Sendable () -> String?
     private let counters: StoreCounters
     private let state = Mutex(State())
@@ -45,9 +45,9 @@ final class ProxyLink: Sendable {
         _ configuration: EtcdStoreConfiguration, counters: StoreCounters, preferred: @escaping @Sendable () -> String?
     ) {
         endpoints = configuration.endpoints.shuffled()
-        var client = configuration.client
-        client.streamWindow = Self.streamWindow
-        self.configuration = client
+        var own = configuration
+        own.client.streamWindow = Self.streamWindow
+        self.configuration = own
         self.counters = counters
         self.preferred = preferred
         (bell, ring) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -161,10 +161,10 @@ final class ProxyLink: Sendable {
             state.epoch += 1
             return state.epoch
         }
-        var configuration = configuration
-        configuration.connectTimeout = min(configuration.connectTimeout, time)
-        configuration.onClose = { [weak self] _ in self?.lose { _, current in current == epoch } }
-        return try await GRPCClient.connect(host: endpoint.host, port: endpoint.port, configuration: configuration)
+        var client = configuration.client(for: endpoint)
+        client.connectTimeout = min(client.connectTimeout, time)
+        client.onClose = { [weak self] _ in self?.lose { _, current in current == epoch } }
+        return try await GRPCClient.connect(host: endpoint.host, port: endpoint.port, configuration: client)
     }
 
     private func settle(_ result: Result<GRPCClient, GRPCStatus>) {

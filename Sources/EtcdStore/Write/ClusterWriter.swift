@@ -9,7 +9,7 @@ import RegistryStore
 /// are not, the wish is planned again. What failed with an unknown outcome is not sent again.
 final class ClusterWriter: Sendable {
     private let registry: Registry
-    private let range: KeyRange
+    private let keys: ClusterKeys
     private let connection: ClusterConnection
     private let applied: AppliedRevision
     private let keepAlives: KeepAliveLanes
@@ -35,7 +35,7 @@ final class ClusterWriter: Sendable {
         hasContent: @escaping @Sendable () -> Bool
     ) {
         self.registry = registry
-        range = KeyRange(prefix: configuration.prefix)
+        keys = ClusterKeys(configuration)
         deadline = configuration.writeDeadline
         self.connection = connection
         self.applied = applied
@@ -74,7 +74,7 @@ final class ClusterWriter: Sendable {
         for intent in intents { try check(intent) }
         var distrusted: Set<LeaseID> = []
         for _ in 0..<Self.attemptsMax {
-            let plan = WritePlan(try registry.plan(intents), in: registry, distrusting: distrusted)
+            let plan = WritePlan(try registry.plan(intents), in: registry, keys, distrusting: distrusted)
             guard plan.operationCount <= WritePlan.operationsMax else {
                 throw .limitExceeded(limit: "intents", value: plan.operationCount, bound: WritePlan.operationsMax)
             }
@@ -94,16 +94,22 @@ final class ClusterWriter: Sendable {
 
     private func check(_ intent: Intent) throws(RegistryError) {
         let (namespace, key) = intent.place
-        guard namespace == .default else {
+        guard keys.namespaces.contains(namespace) else {
             throw .invalid(
                 field: "namespace", value: String(namespace.name.prefix(64)),
                 expected: "the default one: an etcd cluster as the store has no other")
         }
-        guard range.contains(key) else {
-            throw .invalid(
-                field: "key", value: String(decoding: key.prefix(64), as: UTF8.self),
-                expected: "a key below \(String(decoding: range.prefix, as: UTF8.self)), which this node follows")
+        switch intent {
+        case .put, .renew: if keys.there(namespace, key) != nil { return }
+        // Of another namespace, what has no place in the cluster is not here either.
+        case .delete, .deleteRange: if namespace != .default || keys.range.contains(key) { return }
         }
+        let isReserved = namespace == .default && keys.range.contains(key)
+        throw .invalid(
+            field: "key", value: String(decoding: key.prefix(64), as: UTF8.self),
+            expected: isReserved
+                ? "a key that this node does not need for itself"
+                : "a key below \(String(decoding: keys.range.prefix, as: UTF8.self)), which this node follows")
     }
 
     private enum Attempt {
@@ -118,7 +124,7 @@ final class ClusterWriter: Sendable {
         for write in plan.writes.values {
             // A registration again, with the lease that it has: that restarts it.
             guard case .put(_, .present(let lease, let key)) = write,
-                plan.changes.contains(where: { $0.current?.key == key })
+                plan.changes.contains(where: { $0.current.map(keys.there) == key })
             else { continue }
             guard try await restart(lease) != nil else { return .leaseGone(lease) }
         }
@@ -180,7 +186,7 @@ final class ClusterWriter: Sendable {
     private func receipt(of plan: WritePlan, _ leases: [[UInt8]: LeaseID], at revision: Int64) -> Receipt {
         let changes = plan.changes.map { change in
             let lease: LeaseID? =
-                switch change.current.flatMap({ plan.writes[$0.key] }) {
+                switch change.current.flatMap({ plan.writes[keys.there($0)] }) {
                 case .put(_, .keep): change.previous?.lease
                 case .put(_, .shared(let lease)), .put(_, .present(let lease, _)): lease
                 case .put(_, .own(_, let owner)): leases[owner]

@@ -28,12 +28,14 @@ struct WritePlan {
     private(set) var order: [[UInt8]] = []
     /// The modification revisions that keys must have for the transaction to happen; 0: absent.
     private(set) var guards: [[UInt8]: Int64] = [:]
-    private(set) var range: (lower: [UInt8], upper: [UInt8]?)?
+    /// Ranges that are deleted as such; no key of `writes` lies in one.
+    private(set) var ranges: [KeySpan] = []
     private(set) var renewals: [Entry] = []
     /// Leases that nothing needs once the transaction has happened.
     private(set) var endingLeases: Set<LeaseID> = []
     /// What the transaction changes of what the doors know, for the receipt: without alias keys.
     private(set) var changes: [Planned] = []
+    private let keys: ClusterKeys
 
     /// One change for the receipt.
     struct Planned {
@@ -45,20 +47,30 @@ struct WritePlan {
     static let operationsMax = 128
 
     /// - Parameter distrusted: leases that the cluster said are gone although the table still has them.
-    init(_ plan: [PlannedWrite], in registry: Registry, distrusting distrusted: Set<LeaseID> = []) {
-        let isRangeAlone = plan.count == 1
+    init(
+        _ plan: [PlannedWrite], in registry: Registry, _ keys: ClusterKeys,
+        distrusting distrusted: Set<LeaseID> = []
+    ) {
+        self.keys = keys
+        // etcd refuses a transaction that puts a key within a range that it deletes.
+        let puts = plan.compactMap { step -> [UInt8]? in
+            guard case .put(let key, _, _, _, let planned, _) = step else { return nil }
+            return keys.there(planned.namespace, key)
+        }
         for step in plan {
             switch step {
             case .renew(let entry): renewals.append(entry)
             case .delete(let entry, let isGuarded): delete(entry, isGuarded: isGuarded, in: registry)
-            case .deleteRange(let lower, let upper, let entries):
-                if isRangeAlone {
-                    range = (lower, upper)
+            case .deleteRange(let namespace, let lower, let upper, let entries):
+                let spans = keys.there(namespace, lower: lower, upper: upper)
+                if !puts.contains(where: { put in spans.contains { $0.contains(put) } }) {
+                    ranges += spans
                     for entry in entries { changes.append(Planned(previous: entry, current: nil)) }
                 } else {
                     for entry in entries { delete(entry, isGuarded: false, in: registry) }
                 }
             case .put(let key, let value, let lease, let previous, let planned, let isGuarded):
+                let key = keys.there(planned.namespace, key) ?? key
                 let life = Self.life(lease, of: key, over: previous, in: registry, distrusted)
                 write(key, .put(value: value, life), guarded: isGuarded ? previous?.modRevision ?? 0 : nil)
                 changes.append(Planned(previous: previous, current: planned))
@@ -68,7 +80,7 @@ struct WritePlan {
         findEndingLeases(in: registry)
     }
 
-    var operationCount: Int { order.count + (range == nil ? 0 : 1) }
+    var operationCount: Int { order.count + ranges.count }
 
     private mutating func write(_ key: [UInt8], _ write: Write, guarded: Int64?) {
         if writes.updateValue(write, forKey: key) == nil {
@@ -79,7 +91,11 @@ struct WritePlan {
     }
 
     private mutating func delete(_ entry: Entry, isGuarded: Bool, in registry: Registry) {
-        write(entry.key, .delete, guarded: isGuarded ? entry.modRevision : nil)
+        let key = keys.there(entry)
+        // etcd takes a key once with its range; a condition goes with the key.
+        if isGuarded || !ranges.contains(where: { $0.contains(key) }) {
+            write(key, .delete, guarded: isGuarded ? entry.modRevision : nil)
+        }
         changes.append(Planned(previous: entry, current: nil))
         deleteAliases(of: entry, in: registry)
     }
@@ -121,7 +137,7 @@ struct WritePlan {
         for change in changes {
             guard let lease = change.previous?.lease, !kept.contains(lease) else { continue }
             let isLeft = registry.keys(of: lease).allSatisfy { entry in
-                switch writes[entry.key] {
+                switch writes[keys.there(entry)] {
                 case .delete: true
                 case .put(_, let life): life != .keep
                 case nil: false
@@ -181,6 +197,8 @@ struct WritePlan {
     /// - Parameter leases: those that were granted.
     func request(leases: [[UInt8]: LeaseID]) -> EtcdTxnRequest {
         var request = EtcdTxnRequest()
+        // First: the events of what they took come in key order.
+        request.success = ranges.map(Self.deletion)
         for key in order {
             if let revision = guards[key] {
                 request.compare.append(Self.compare(key, revision))
@@ -197,15 +215,16 @@ struct WritePlan {
             }
             request.success.append(operation)
         }
-        if let range {
-            var delete = EtcdDeleteRangeRequest()
-            delete.key = range.lower.isEmpty ? Data([0]) : Data(range.lower)
-            delete.rangeEnd = range.upper.map { Data($0) } ?? Data([0])
-            var operation = EtcdRequestOp()
-            operation.requestDeleteRange = delete
-            request.success.append(operation)
-        }
         return request
+    }
+
+    private static func deletion(_ range: KeySpan) -> EtcdRequestOp {
+        var delete = EtcdDeleteRangeRequest()
+        delete.key = range.lower.isEmpty ? Data([0]) : Data(range.lower)
+        delete.rangeEnd = range.upper.map { Data($0) } ?? Data([0])
+        var operation = EtcdRequestOp()
+        operation.requestDeleteRange = delete
+        return operation
     }
 
     private static func compare(_ key: [UInt8], _ revision: Int64) -> EtcdCompare {

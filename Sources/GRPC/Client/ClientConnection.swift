@@ -30,6 +30,7 @@ final class ClientConnection: ChannelDuplexHandler {
     private static let connectionWindow = 16_777_216
 
     private let configuration: GRPCClientConfiguration
+    private let began: EventLoopPromise<Void>
     private var context: ChannelHandlerContext?
     private var calls: [HTTP2StreamID: Call] = [:]
     private var ids: [ObjectIdentifier: HTTP2StreamID] = [:]
@@ -39,13 +40,20 @@ final class ClientConnection: ChannelDuplexHandler {
     private var isReading = false
     private var isFlushScheduled = false
     private var hasStarted = false
+    /// The server's first frame, its SETTINGS (RFC 9113 §3.4), has come.
+    private var hasBegun = false
     private var hasFailed = false
     private var isShutDown = false
     private var alarm: Scheduled<Void>?
     private var lastRead = NIODeadline.distantPast
     private var pingSent: NIODeadline?
 
-    init(_ configuration: GRPCClientConfiguration) { self.configuration = configuration }
+    /// - Parameter began: kept when the server speaks HTTP/2; fails, with a `GRPCStatus`, when the connection ends
+    ///   before.
+    init(_ configuration: GRPCClientConfiguration, began: EventLoopPromise<Void>) {
+        self.configuration = configuration
+        self.began = began
+    }
 
     var isUsable: Bool { refusal == nil && context != nil }
 
@@ -71,7 +79,7 @@ final class ClientConnection: ChannelDuplexHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        shutDown(GRPCStatus(.unavailable, "connection closed by the server"))
+        shutDown(GRPCStatus(.unavailable, hasBegun ? "connection closed by the server" : closedAtOnce))
         context.fireChannelInactive()
     }
 
@@ -82,7 +90,19 @@ final class ClientConnection: ChannelDuplexHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if !hasFailed && error is any NIOHTTP2Error { return }
-        fail(GRPCStatus(.unavailable, "connection failed: \(error)"))
+        let reason =
+            switch error {
+            case _ where hasBegun: "connection failed: \(error)"
+            case is any NIOHTTP2Error: "the server speaks no HTTP/2"
+            case let error where ClientStatus.isReset(error): closedAtOnce
+            default: "\(error)"
+            }
+        fail(GRPCStatus(.unavailable, reason))
+    }
+
+    /// What a server that wants TLS does without a word.
+    private var closedAtOnce: String {
+        "closed by the server before it spoke HTTP/2" + (configuration.scheme == "https" ? "" : "; does it want TLS?")
     }
 
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
@@ -90,7 +110,8 @@ final class ClientConnection: ChannelDuplexHandler {
         context.close(mode: mode, promise: promise)
     }
 
-    private func fail(_ status: GRPCStatus) {
+    /// Gives the connection up.
+    func fail(_ status: GRPCStatus) {
         shutDown(status)
         context?.close(promise: nil)
     }
@@ -103,6 +124,7 @@ final class ClientConnection: ChannelDuplexHandler {
         isShutDown = true
         let reason = refusal ?? status
         refusal = reason
+        if !hasBegun { began.fail(reason) }
         let calls = calls
         self.calls = [:]
         ids = [:]
@@ -110,7 +132,7 @@ final class ClientConnection: ChannelDuplexHandler {
             call.deadline?.cancel()
             call.stream.ended(reason)
         }
-        if isFirst, hasStarted { configuration.onClose?(reason) }
+        if isFirst, hasBegun { configuration.onClose?(reason) }
     }
 
     // MARK: Keepalive
@@ -243,6 +265,10 @@ final class ClientConnection: ChannelDuplexHandler {
             if let call = calls[frame.streamID] { receive(headers.headers, isEnd: headers.endStream, on: call) }
         case .data(let data):
             if let call = calls[frame.streamID] { receive(data, on: call) }
+        case .settings(.settings):
+            guard !hasBegun, !isShutDown else { return }
+            hasBegun = true
+            began.succeed()
         case .goAway(_, let code, let text):
             let reason = text.map { " \(String(buffer: $0))" } ?? ""
             refusal = refusal ?? GRPCStatus(.unavailable, "the server closes the connection: \(code)\(reason)")

@@ -18,6 +18,7 @@ enum ClientStatus {
 
     /// Why there is no connection, in the system's words.
     static func reason(of error: any Error) -> String {
+        if let status = error as? GRPCStatus { return status.message }
         guard let error = error as? NIOConnectionError else { return "\(error)" }
         if error.dnsAError != nil || error.dnsAAAAError != nil { return "no address for the name \(error.host)" }
         let reasons = error.connectionErrors.map { failure in
@@ -26,6 +27,9 @@ enum ClientStatus {
         }
         return reasons.joined(separator: "; ")
     }
+
+    /// Whether the other side closed the connection without having read all of what it was sent.
+    static func isReset(_ error: any Error) -> Bool { (error as? IOError)?.errnoCode == ECONNRESET }
 
     /// An answer that is not gRPC's (http-grpc-status-mapping.md of the gRPC project).
     static func of(http: String, contentType: String?) -> GRPCStatus {

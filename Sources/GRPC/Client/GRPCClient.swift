@@ -8,16 +8,21 @@ package final class GRPCClient: Sendable {
     private let channel: any Channel
     private let connection: NIOLoopBound<ClientConnection>
     private let configuration: GRPCClientConfiguration
+    /// Done when the server has begun to speak HTTP/2, or with the reason why it never will.
+    private let began: EventLoopFuture<Void>
 
     private init(
-        channel: any Channel, connection: NIOLoopBound<ClientConnection>, configuration: GRPCClientConfiguration
+        channel: any Channel, connection: NIOLoopBound<ClientConnection>, began: EventLoopFuture<Void>,
+        configuration: GRPCClientConfiguration
     ) {
         self.channel = channel
         self.connection = connection
+        self.began = began
         self.configuration = configuration
     }
 
-    /// Connects. Whether the server speaks HTTP/2 shows with the first call.
+    /// Connects. That a server takes the connection says nothing yet: this waits for its first frame, as grpc-go does.
+    /// With TLS 1.3 a server that does not like the client's certificate says so only then.
     ///
     /// - Throws: `Unavailable`, with the address and the reason; `Cancelled` when the task is.
     package static func connect(
@@ -28,6 +33,7 @@ package final class GRPCClient: Sendable {
         let place = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
         if configuration.authority == nil { configuration.authority = place }
         let settings = configuration
+        let deadline = NIODeadline.now() + TimeAmount(configuration.connectTimeout)
         let bootstrap = ClientBootstrap(group: eventLoopGroup)
             .connectTimeout(TimeAmount(configuration.connectTimeout))
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -36,7 +42,9 @@ package final class GRPCClient: Sendable {
             client = try await bootstrap.connect(host: host, port: port) { channel in
                 channel.eventLoop.makeCompletedFuture { try GRPCClient(channel, settings) }
             }
+            try await client.begin(by: deadline)
         } catch {
+            guard !Task.isCancelled else { throw .cancelledHere }
             throw GRPCStatus(.unavailable, "connection to \(place): \(ClientStatus.reason(of: error))")
         }
         guard !Task.isCancelled else {
@@ -46,10 +54,26 @@ package final class GRPCClient: Sendable {
         return client
     }
 
+    /// Waits for the server's first frame; closes the connection when it does not come in time.
+    private func begin(by deadline: NIODeadline) async throws {
+        let alarm = channel.eventLoop.scheduleTask(deadline: deadline) { [connection, configuration] in
+            let protocols = configuration.scheme == "https" ? "TLS and HTTP/2" : "HTTP/2"
+            connection.value.fail(
+                GRPCStatus(.unavailable, "no \(protocols) from the server within \(configuration.connectTimeout)"))
+        }
+        defer { alarm.cancel() }
+        try await withTaskCancellationHandler {
+            try await began.get()
+        } onCancel: {
+            channel.close(promise: nil)
+        }
+    }
+
     /// Sets up a connection's pipeline; call on its event loop.
     package convenience init(_ channel: any Channel, _ configuration: GRPCClientConfiguration) throws {
         try configuration.configureTransport?(channel)
-        let connection = ClientConnection(configuration)
+        let began = channel.eventLoop.makePromise(of: Void.self)
+        let connection = ClientConnection(configuration, began: began)
         var http2 = NIOHTTP2Handler.ConnectionConfiguration()
         http2.initialSettings = [
             HTTP2Setting(parameter: .enablePush, value: 0),
@@ -62,11 +86,16 @@ package final class GRPCClient: Sendable {
         // etcd pings for its bandwidth measurement as often as calls come.
         http2.controlFrameRateLimit.maximumCount = 2000
         http2.controlFrameRateLimit.windowLength = .milliseconds(100)
-        try channel.pipeline.syncOperations.addHandlers(
-            NIOHTTP2Handler(mode: .client, frameDelegate: connection, connectionConfiguration: http2), connection)
+        do {
+            try channel.pipeline.syncOperations.addHandlers(
+                NIOHTTP2Handler(mode: .client, frameDelegate: connection, connectionConfiguration: http2), connection)
+        } catch {
+            began.fail(error)
+            throw error
+        }
         self.init(
             channel: channel, connection: NIOLoopBound(connection, eventLoop: channel.eventLoop),
-            configuration: configuration)
+            began: began.futureResult, configuration: configuration)
     }
 
     /// False once no further call is taken: closed, closing, or told by the server to go elsewhere.

@@ -2,6 +2,7 @@ package import NIOCore
 
 /// How a client connects, and what its connection may cost.
 package struct GRPCClientConfiguration: Sendable {
+    /// For the name, the connection, what `configureTransport` adds (a TLS handshake), and the server's first frame.
     package var connectTimeout: Duration = .seconds(2)
     /// The longest message taken from the server, in bytes.
     package var messageBytesMax = 4_194_304
@@ -23,7 +24,8 @@ package struct GRPCClientConfiguration: Sendable {
     /// `http` or `https`, as `configureTransport` has it.
     package var scheme = "http"
     package var userAgent = "regdns-grpc"
-    /// Puts handlers in front of HTTP/2, such as TLS; called on the connection's event loop.
+    /// Puts handlers in front of HTTP/2, such as TLS; called on the connection's event loop. An error that they tell
+    /// by `errorCaught` ends the connection, with its description as the reason.
     package var configureTransport: (@Sendable (any Channel) throws -> Void)?
     /// Told once, when a connection that was made is no more: why.
     package var onClose: (@Sendable (GRPCStatus) -> Void)?

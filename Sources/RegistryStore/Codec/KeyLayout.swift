@@ -36,8 +36,8 @@ package struct KeyLayout: Sendable {
     /// `/<prefix>/<domain reversed>/<service>/<id>`, service and id percent-encoded as one path part each.
     package func primaryKey(service: String, id: String) -> [UInt8] { key(under: domainBytes, service, id) }
 
-    /// Where a store that SkyDNS and CoreDNS read as well keeps a registration that the DNS does not answer: they answer
-    /// with a value whatever its status, SkyDNS with every address there is when it has no host.
+    /// Where a store that SkyDNS and CoreDNS read as well keeps a registration that the DNS does not answer: they
+    /// answer with a value whatever its status, SkyDNS with every address there is when it has no host.
     package func hiddenKey(service: String, id: String) -> [UInt8] { key(under: hiddenBytes, service, id) }
 
     private func key(under start: [UInt8], _ service: String, _ id: String) -> [UInt8] {

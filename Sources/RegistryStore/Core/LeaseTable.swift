@@ -295,6 +295,18 @@ struct LeaseTable {
         wheel.schedule(slot, deadline: deadline, now: now.monotonic)
     }
 
+    /// Milliseconds since the end of a mirrored lease, as it is known here; nil when it is not.
+    func millisecondsOverdue(_ slot: UInt32, now: Moment) -> Int64? {
+        guard isMirrored(slot), hasLength(slot) else { return nil }
+        return now.unix &- renewals[Int(slot)] &- lengths[Int(slot)]
+    }
+
+    /// Notes that a mirrored lease ended when it was to: who looks at its entries again reads when that was.
+    mutating func endMirrored(_ slot: UInt32, overdue: Int64, now: Moment) {
+        deadlines.set(slot, max(0, now.monotonic &- overdue))
+        wheel.cancel(slot)
+    }
+
     /// Marks a lease as counted elsewhere, how far is not known.
     mutating func rest(_ slot: UInt32) {
         deadlines.set(slot, -max(0, lengths[Int(slot)]) - 1)

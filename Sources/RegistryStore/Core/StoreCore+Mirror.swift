@@ -4,21 +4,23 @@ extension StoreCore {
     /// - Parameter restarts: the content was listed anew and what happened before is not known: histories begin here,
     ///   and the revision may go back.
     mutating func mirror(
-        _ changes: [MirrorChange], revision wanted: Int64, restarts: Bool, in namespace: Namespace, now: Moment
+        _ spaces: [MirroredSpace], revision wanted: Int64, restarts: Bool, now: Moment
     ) -> (outcome: Outcome, newLeases: [LeaseID], refused: Int) {
         // Two batches never share a revision, also when one repairs what an earlier one should have brought.
         var batch = beginBatch(revision: restarts ? wanted : max(wanted, revision + 1))
-        var mirror = MirrorBatch()
-        let index = space(namespace)
-        for change in changes {
-            switch change {
-            case .put(let value): put(value, in: index, &mirror, &batch, now: now)
-            case .delete(let key):
-                if let entry = index.byKey.find(key) { take(entry, &mirror, &batch, now: now) }
+        var mirror = MirrorBatch(ended: endedLeases(by: spaces, now: now))
+        for space in spaces {
+            let index = self.space(space.namespace)
+            for change in space.changes {
+                switch change {
+                case .put(let value): put(value, in: index, &mirror, &batch, now: now)
+                case .delete(let key):
+                    if let entry = index.byKey.find(key) { take(entry, &mirror, &batch, now: now) }
+                }
             }
         }
         for slot in mirror.touched where leases.owner(slot).isEmpty { batch.ended.append(slot) }
-        dropEmpty(namespace)
+        for space in spaces { dropEmpty(space.namespace) }
         var outcome = commit(batch, now: now)
         if restarts || outcome.batch == nil {
             if restarts || wanted > revision { setRevision(wanted) }
@@ -37,6 +39,8 @@ extension StoreCore {
         var refused = 0
         /// Leases that a key has left.
         var touched: Set<UInt32> = []
+        /// Leases that took their keys, with the milliseconds since they were to.
+        let ended: [UInt32: Int64]
     }
 
     private mutating func put(
@@ -130,9 +134,41 @@ extension StoreCore {
         if let previous { take(previous, &mirror, &batch, now: now) }
     }
 
+    /// How far from the end of its lease, as it is known here, a key may go that the lease took: ends are known to the
+    /// second, and a cluster looks for those that are over twice a second, and later when it has much to do.
+    private static let expiryWindow: ClosedRange<Int64> = -500...3_000
+
+    /// The leases that ended with a batch, with the milliseconds since they were to.
+    ///
+    /// The external store does not say why a key went. A lease that is over takes all its keys at once, and at the time
+    /// that is known of it: what goes so is taken for expired. Somebody who deletes the keys in those seconds is not
+    /// told apart; what had its lease renewed elsewhere, and was not heard of since, passes for deleted.
+    private func endedLeases(by spaces: [MirroredSpace], now: Moment) -> [UInt32: Int64] {
+        var overdue: [UInt32: Int64] = [:]
+        var gone: [UInt32: Int] = [:]
+        for space in spaces {
+            guard let index = namespaces[space.namespace] else { continue }
+            for change in space.changes {
+                guard case .delete(let key) = change, let entry = index.byKey.find(key), entry.lease != nil,
+                    let late = leases.millisecondsOverdue(entry.deadlineSlot, now: now),
+                    Self.expiryWindow.contains(late)
+                else { continue }
+                overdue[entry.deadlineSlot] = late
+                gone[entry.deadlineSlot, default: 0] += 1
+            }
+        }
+        return overdue.filter { slot, _ in gone[slot] == leases.owner(slot).entries.count }
+    }
+
     /// Removes an entry that the external store does not have any more.
     private mutating func take(_ entry: Entry, _ mirror: inout MirrorBatch, _ batch: inout Batch, now: Moment) {
-        let version = clock.next(.delete, over: entry.version.hlc, unix: now.unix)
+        let version: Version
+        if entry.lease != nil, let overdue = mirror.ended[entry.deadlineSlot] {
+            version = clock.expiry(of: entry.version, unix: now.unix)
+            leases.endMirrored(entry.deadlineSlot, overdue: overdue, now: now)
+        } else {
+            version = clock.next(.delete, over: entry.version.hlc, unix: now.unix)
+        }
         if entry.lease != nil { mirror.touched.insert(entry.deadlineSlot) }
         remove(entry, version: version, in: space(entry.namespace), &batch)
     }
@@ -183,7 +219,7 @@ extension StoreCore {
         case .deleteRange(let namespace, let lower, let upper):
             let entries = range(namespace, lower: lower, upper: upper, limit: .max).entries
             try perform(intent, at: place, &batch, now: now)
-            return [.deleteRange(lower: lower, upper: upper, entries)]
+            return [.deleteRange(namespace, lower: lower, upper: upper, entries)]
         case .delete(let namespace, let key, let preconditions):
             let entry = namespaces[namespace]?.byKey.find(key)
             try perform(intent, at: place, &batch, now: now)

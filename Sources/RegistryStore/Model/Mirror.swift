@@ -36,6 +36,33 @@ package enum MirrorChange: Sendable {
     }
 }
 
+/// What happened to one namespace of the copy, by the keys that it has here.
+package struct MirroredSpace: Sendable {
+    package let namespace: Namespace
+    package let changes: [MirrorChange]
+
+    package init(_ namespace: Namespace, _ changes: [MirrorChange]) {
+        self.namespace = namespace
+        self.changes = changes
+    }
+}
+
+/// Where an external store keeps keys of another namespace than the default one: among the default one's, under names
+/// that no service has.
+package struct MirrorPlace: Sendable, Hashable {
+    package let namespace: Namespace
+    /// What the keys begin with in their namespace.
+    package let prefix: [UInt8]
+    /// What they begin with in the external store instead.
+    package let storePrefix: [UInt8]
+
+    package init(namespace: Namespace, prefix: [UInt8], storePrefix: [UInt8]) {
+        self.namespace = namespace
+        self.prefix = prefix
+        self.storePrefix = storePrefix
+    }
+}
+
 /// What taking over a batch of an external store did.
 package struct MirrorReceipt: Sendable {
     package var receipt: Receipt
@@ -52,7 +79,7 @@ package enum PlannedWrite: Sendable {
     /// Deletes a key. Guarded writes hold only while the key is as it was when the plan was made.
     case delete(Entry, isGuarded: Bool)
     /// Deletes a range; the entries are those known now.
-    case deleteRange(lower: [UInt8], upper: [UInt8]?, [Entry])
+    case deleteRange(Namespace, lower: [UInt8], upper: [UInt8]?, [Entry])
     /// Restarts the lease of an entry.
     case renew(Entry)
 }

@@ -8,15 +8,41 @@ import Synchronization
 struct ExpiryLoop: Service {
     let registry: Registry
     let directories: Keyspace
+    /// Of an external store.
+    let writer: (any RegistryWriter)?
     static let pause: Duration = .milliseconds(50)
+    static let pauseAfterFailure: Duration = .seconds(1)
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            while (try? await Task.sleep(for: Self.pause)) != nil {
-                _ = registry.expireDue()
-                directories.expireDirectories()
+            await withDiscardingTaskGroup { group in
+                group.addTask { await self.expire() }
+                if let writer { group.addTask { await self.expireDirectories(through: writer) } }
             }
         }
+    }
+
+    private func expire() async {
+        while (try? await Task.sleep(for: Self.pause)) != nil {
+            _ = registry.expireDue()
+            directories.expireDirectories()
+        }
+    }
+
+    private func expireDirectories(through writer: any RegistryWriter) async {
+        var pause = Self.pause
+        while (try? await Task.sleep(for: pause)) != nil {
+            pause = await directories.expireDirectories(through: writer) ? Self.pause : Self.pauseAfterFailure
+        }
+    }
+}
+
+/// Follows all keys of a cluster while v2 clients need them.
+struct WideFollowing: Service {
+    let wide: WideKeyspace
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await wide.run() }
     }
 }
 

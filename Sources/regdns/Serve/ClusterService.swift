@@ -1,16 +1,22 @@
 import DNSServer
 import EtcdStore
 import HTTPAdmin
+import Logging
 import ServiceLifecycle
 
 /// The etcd cluster behind this node, as the other parts of the server see it.
 struct ClusterService: Service {
     let store: EtcdStore
-    let view: DNSView
+    /// Nil when nothing of it is encrypted.
+    private let tls: StoreTLS?
+    private let view: DNSView
+    private let logger: Logger
 
-    init(store: EtcdStore, view: DNSView) {
+    init(store: EtcdStore, tls: StoreTLS?, view: DNSView, logger: Logger) {
         self.store = store
+        self.tls = tls
         self.view = view
+        self.logger = logger
         view.setHasContent(false)
     }
 
@@ -49,13 +55,20 @@ struct ClusterService: Service {
         return "store: \(status.phase) \(status.endpoint)" + (status.problem.map { ": \($0)" } ?? "")
     }
 
+    /// Reads the files of TLS again, for the connections that come.
+    func reloadCertificates() { tls?.reload(logger) }
+
     /// What is wrong although the node answers: it does so from what it last heard.
-    var degradation: OperationsDoor.Degradation? {
+    var degradations: [OperationsDoor.Degradation] {
+        var list: [OperationsDoor.Degradation] = []
         let status = store.status
-        guard status.hasContent, let seconds = status.staleSeconds else { return nil }
-        let why = status.problem.map { ": \($0)" } ?? ""
-        return .init(
-            what: "store", why: "not followed for \(Int(seconds)) s, answers are as of then\(why)")
+        if status.hasContent, let seconds = status.staleSeconds {
+            let why = status.problem.map { ": \($0)" } ?? ""
+            list.append(
+                .init(what: "store", why: "not followed for \(Int(seconds)) s, answers are as of then\(why)"))
+        }
+        if let problem = tls?.problem { list.append(.init(what: "certificates", why: problem)) }
+        return list
     }
 
     func metrics() -> [MetricFamily] {

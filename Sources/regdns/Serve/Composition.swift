@@ -8,6 +8,7 @@ import NIOCore
 import NIOPosix
 import RegistryStore
 import ServiceLifecycle
+import TLS
 import UnixSignals
 
 /// The server: everything built from the settings, wired together, and run until it is told to stop.
@@ -49,12 +50,16 @@ struct Composition: Sendable {
             etcd: etcd, zones: zones, rate: rate, cluster: cluster)
 
         var services: [any Service] = [
-            ExpiryLoop(registry: registry, directories: etcd.keyspace),
+            ExpiryLoop(registry: registry, directories: etcd.keyspace, writer: cluster?.store),
             Observation(registry: registry, rate: rate, queries: queries, logger: logs.logger("store")),
-            Reloading(logger: log) { zones?.reload(all: true) },
+            Reloading(logger: log) {
+                zones?.reload(all: true)
+                cluster?.reloadCertificates()
+            },
         ]
         if let zones { services.append(zones) }
         if let cluster { services.append(cluster) }
+        if let wide = etcd.wide { services.append(WideFollowing(wide: wide)) }
         if let server = etcd.server { services.append(server) }
         let announcement = Announcement(
             start: start, cluster: cluster, readiness: readiness, store: settings.store, logger: log)
@@ -89,12 +94,45 @@ struct Composition: Sendable {
 
     private func makeCluster(_ registry: Registry, _ view: DNSView) -> ClusterService? {
         guard case .etcd(let cluster) = settings.store else { return nil }
-        let configuration = EtcdStoreConfiguration(
-            endpoints: cluster.endpoints, prefix: registry.layout.prefixBytes, credentials: cluster.credentials)
+        var configuration = cluster.configuration(prefix: registry.layout.prefixBytes)
+        configuration.places = Keyspace.places(below: configuration.prefix)
+        let logger = logs.logger("store")
         return ClusterService(
-            store: EtcdStore(configuration, registry: registry, clock: clock, logger: logs.logger("store")),
-            view: view)
+            store: EtcdStore(configuration, registry: registry, clock: clock, logger: logger), tls: cluster.tls,
+            view: view, logger: logger)
     }
+
+    /// All keys of the cluster, for those that v2 clients keep beside the names; nil where the cluster asks who calls:
+    /// v2 clients are not asked here, and this node's rights are lent to nobody beyond the names.
+    private func makeWide(_ registry: Registry) -> WideKeyspace? {
+        guard case .etcd(let cluster) = settings.store, cluster.credentials == nil else { return nil }
+        let prefix = registry.layout.prefixBytes
+        var configuration = cluster.configuration(prefix: Array("/".utf8))
+        configuration.places = WideKeyspace.places(besides: prefix)
+        configuration.keysMax = Self.wideKeysMax
+        configuration.bytesMax = Self.wideBytesMax
+        configuration.passesCallsOn = false
+        let logger = logs.logger("store-v2")
+        return WideKeyspace(besides: prefix, clock: clock, revision: { registry.revision }) { [clock, configuration] in
+            var limits = RegistryLimits()
+            limits.maxEntries = configuration.keysMax
+            limits.maxMemoryBytes = configuration.bytesMax
+            let copy = Registry(
+                layout: registry.layout, node: registry.node, origin: .random(in: 1 ... .max), limits: limits,
+                clock: clock, isMirror: true)
+            let store = EtcdStore(configuration, registry: copy, clock: clock, logger: logger)
+            return WideKeyspace.Source(
+                keyspace: Keyspace(
+                    registry: copy, writer: store, leftToOthers: prefix, numbers: .clusters, clock: clock),
+                writer: store,
+                run: { await store.run() }, hasContent: { store.status.hasContent },
+                isOverLimit: { store.isOverLimit },
+                show: { _ = await store.waitForRevision($0, milliseconds: 1_000) })
+        }
+    }
+
+    private static let wideKeysMax = 200_000
+    private static let wideBytesMax = 256 << 20
 
     private func makeDNS(_ registry: Registry, _ forwarding: Forwarding) -> DNSServerService {
         var view = ViewConfiguration(domain: settings.domain, hostmaster: settings.hostmaster)
@@ -132,10 +170,13 @@ struct Composition: Sendable {
         let listening = ListeningAddresses()
         let proxy = cluster?.store.proxyRoutes
         let v3 = proxy == nil ? EtcdV3(keyspace: keyspace, etcdAddresses: { listening.addresses }) : nil
+        let wide = makeWide(registry)
         let handler = EtcdHTTPHandler(
-            keyspace: keyspace, v3: v3, proxy: proxy, etcdAddresses: { listening.addresses },
+            keyspace: keyspace, v3: v3, proxy: proxy, wide: wide, etcdAddresses: { listening.addresses },
             isServing: { readiness.isReady && cluster?.notReady == nil })
-        guard !settings.etcd.isEmpty else { return EtcdDoor(keyspace: keyspace, handler: handler, server: nil) }
+        guard !settings.etcd.isEmpty else {
+            return EtcdDoor(keyspace: keyspace, wide: wide, handler: handler, server: nil)
+        }
         let configuration = EtcdServerConfiguration(
             addresses: settings.etcd.map { .init(host: $0.host, port: $0.port) })
         do {
@@ -143,7 +184,7 @@ struct Composition: Sendable {
                 configuration: configuration, handler: handler, routes: handler.routes, logger: logs.logger("etcd"),
                 eventLoopGroup: Self.etcdLoops)
             listening.set(server.addresses.map { EtcdAddress(host: $0.host, port: $0.port) })
-            return EtcdDoor(keyspace: keyspace, handler: handler, server: server)
+            return EtcdDoor(keyspace: keyspace, wide: wide, handler: handler, server: server)
         } catch {
             switch error {
             case .cannotListen(let address, let reason): throw .listener("--etcd", "\(address)", reason)
@@ -189,9 +230,20 @@ struct Composition: Sendable {
     }
 }
 
+extension StoreChoice.Cluster {
+    /// How the keys of the cluster with a prefix are followed.
+    fileprivate func configuration(prefix: [UInt8]) -> EtcdStoreConfiguration {
+        var configuration = EtcdStoreConfiguration(endpoints: endpoints, prefix: prefix, credentials: credentials)
+        if let tls = tls?.client { configuration.secure = { try tls.secure($0, host: $1) } }
+        return configuration
+    }
+}
+
 /// The etcd door: its handler also serves the HTTP listener, its own listener may be off.
 struct EtcdDoor: Sendable {
     let keyspace: Keyspace
+    /// Of a cluster.
+    let wide: WideKeyspace?
     let handler: EtcdHTTPHandler
     let server: EtcdServer?
 }

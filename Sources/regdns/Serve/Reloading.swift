@@ -12,7 +12,7 @@ struct Reloading: Service {
         let signals = await UnixSignalsSequence(trapping: .sighup)
         await cancelWhenGracefulShutdown {
             for await _ in signals {
-                logger.notice("SIGHUP: reading zone files again")
+                logger.notice("SIGHUP: reading zone files and certificates again")
                 reload()
             }
         }

@@ -48,7 +48,7 @@ struct ServerFacts: Sendable {
         list += forwarder.silentUpstreams.map { server in
             OperationsDoor.Degradation(what: "forwarding", why: "\(SocketEndpoint.text(of: server)) does not answer")
         }
-        if let degradation = cluster?.degradation { list.append(degradation) }
+        list += cluster?.degradations ?? []
         let skipped = registry.counts().skippedValues
         if skipped > 0 {
             list.append(.init(what: "values", why: "\(skipped) stored values are no services (GET /api/v1/skipped)"))

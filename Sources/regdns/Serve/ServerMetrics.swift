@@ -75,7 +75,18 @@ enum ServerMetrics {
                 "regdns_etcd_watches_cut_total", "Watches ended because their client did not keep up.",
                 counters.watchesCut),
             counter("regdns_etcd_malformed_requests_total", "Requests that were no HTTP.", counters.malformedRequests),
-        ] + grpc(counters.grpc) + v3(counters.v3)
+        ] + grpc(counters.grpc) + v3(counters.v3) + (counters.wide.map(wide) ?? [])
+    }
+
+    private static func wide(_ counts: WideKeyspace.Counts) -> [MetricFamily] {
+        [
+            gauge(
+                "regdns_etcd_wide_followed", "Whether all keys of the cluster are followed for v2 requests.",
+                counts.isFollowed ? 1 : 0),
+            counter("regdns_etcd_wide_starts_total", "Times that they began to be followed.", counts.starts),
+            counter("regdns_etcd_wide_refused_total", "Requests refused for want of them.", counts.refused),
+            counter("regdns_etcd_wide_over_limit_total", "Times that they were too many.", counts.overLimit),
+        ]
     }
 
     private static func v3(_ counters: EtcdV3Counters) -> [MetricFamily] {

@@ -61,18 +61,20 @@ enum StoreSettings: SettingSection {
         "store-address", "URL", .url, list: true, secret: true,
         variables: [DropInVariable("ETCD_MACHINES"), DropInVariable("A8_STORE_ADDRESS")],
         help: "The external store.")
-    static let authority = Setting("store-ca", "FILE", .path, .later(harmless: []), help: "Its authority (PEM).")
-    static let certificate = Setting(
-        "store-cert", "FILE", .path, .later(harmless: []), help: "Client certificate for it (PEM).")
-    static let key = Setting("store-key", "FILE", .path, .later(harmless: []), help: "The certificate's key (PEM).")
+    static let authority = Setting(
+        "store-ca", "FILE", .path, note: "the system's",
+        help: "Authorities that its https addresses are trusted by (PEM).")
+    static let certificate = Setting("store-cert", "FILE", .path, help: "Client certificate for it (PEM).")
+    static let key = Setting("store-key", "FILE", .path, help: "The certificate's key (PEM).")
     static let user = Setting("store-user", "NAME", .text, help: "User name for it.")
     static let passwordFile = Setting(
         "store-password-file", "FILE", .path, help: "File with the password for it.")
 
-    static let settings = [
-        dataDirectory.spec, sync.spec, store.spec, address.spec, authority.spec, certificate.spec, key.spec,
-        user.spec, passwordFile.spec,
+    /// Those of a store that is elsewhere.
+    static let external = [
+        address.spec, authority.spec, certificate.spec, key.spec, user.spec, passwordFile.spec,
     ]
+    static let settings = [dataDirectory.spec, sync.spec, store.spec] + external
 }
 
 enum OperationSettings: SettingSection {

@@ -171,8 +171,10 @@ struct ServeSettings: Sendable {
             else { continue }
             lines.append("\(values.place(spec.name)) has no effect: \(warning)")
         }
-        if values.value(StoreSettings.store) == "memory", !values.list(StoreSettings.address).isEmpty {
-            lines.append("\(values.place("store-address")) has no effect: the store is memory; --store etcd uses it")
+        if values.value(StoreSettings.store) == "memory" {
+            for spec in StoreSettings.external where values.entry(spec.name) != nil {
+                lines.append("\(values.place(spec.name)) has no effect: the store is memory; --store etcd uses it")
+            }
         }
         for (name, nearest) in values.unknownVariables {
             lines.append("\(name) is no variable of regdns" + (nearest.map { "; did you mean \($0)?" } ?? ""))

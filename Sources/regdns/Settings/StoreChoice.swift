@@ -12,6 +12,8 @@ enum StoreChoice: Sendable {
     struct Cluster: Sendable {
         var endpoints: [EtcdStoreConfiguration.Endpoint]
         var credentials: EtcdStoreConfiguration.Credentials?
+        /// Nil when no address is https.
+        var tls: StoreTLS?
     }
 
     /// As the start line and `/healthz` name it.
@@ -35,41 +37,48 @@ enum StoreChoice: Sendable {
             self = .memory
             return
         }
+        let files = try CertificateFiles(
+            values, authorities: StoreSettings.authority, certificate: StoreSettings.certificate,
+            key: StoreSettings.key)
+        // As etcdctl has it: who names certificates wants TLS.
+        let scheme = files.first == nil ? "http" : "https"
         var endpoints: [EtcdStoreConfiguration.Endpoint] = []
-        for text in values.list(StoreSettings.address) { endpoints.append(try Self.endpoint(text, values)) }
+        for text in values.list(StoreSettings.address) {
+            endpoints.append(try Self.endpoint(text.contains("://") ? text : "\(scheme)://\(text)", values))
+        }
         guard !endpoints.isEmpty else {
             throw UserError(
                 what: values.place("store") + " etcd", why: "nobody says where the cluster is",
                 remedy: "add \(Self.addressExample)")
         }
-        self = .etcd(Cluster(endpoints: endpoints, credentials: try Self.credentials(values)))
+        let tls = endpoints.contains(where: \.isSecure) ? try StoreTLS(files) : nil
+        if tls == nil, let file = files.first {
+            throw UserError(
+                what: "\(file.place) \(file.path)", why: "no address of the store is https, nothing would be encrypted",
+                remedy: "write --store-address https://…, or leave it out")
+        }
+        self = .etcd(Cluster(endpoints: endpoints, credentials: try Self.credentials(values), tls: tls))
     }
 
     private static func endpoint(
         _ text: String, _ values: SettingValues
     ) throws(UserError) -> EtcdStoreConfiguration.Endpoint {
-        let full = text.contains("://") ? text : "http://" + text
         // The address itself may hold a password and is not repeated.
-        guard let parts = URLComponents(string: full), let host = parts.host, !host.isEmpty, parts.user == nil,
+        guard let parts = URLComponents(string: text), let host = parts.host, !host.isEmpty, parts.user == nil,
             (1...65_535).contains(parts.port ?? 2379), ["", "/"].contains(parts.path), parts.query == nil
         else {
             throw UserError(
                 what: values.place("store-address"), why: "one of its values is no address of an etcd member",
                 remedy: "write \(addressExample); the user is --store-user")
         }
-        switch parts.scheme?.lowercased() {
-        case "http": break
-        case "https":
-            throw .notInThisVersion(
-                values.place("store-address") + " https",
-                remedy: "use the members' http listeners, on a network of yours")
-        default:
+        let scheme = parts.scheme?.lowercased()
+        guard scheme == "http" || scheme == "https" else {
             throw UserError(
                 what: values.place("store-address"), why: "one of its values has no scheme that etcd speaks",
                 remedy: "write \(addressExample)")
         }
         let bare = host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
-        return .init(host: bare, port: parts.port ?? 2379)
+        return .init(host: bare, port: parts.port ?? 2379, isSecure: scheme == "https")
     }
 
     private static func credentials(

@@ -48,6 +48,20 @@ struct V3GatewayTests {
             ("/v3/auth/authenticate", "{}", 412, "etcdserver: authentication is not enabled", 9),
             ("/v3/maintenance/snapshot", "{}", 501, "regdns: there is no database file; see --store etcd", 12),
             ("/v3/lock/lock", "{}", 501, "regdns: locks need --store etcd", 12),
+            ("/v3/lock/unlock", "{\"key\":\"aw==\"}", 501, "regdns: locks need --store etcd", 12),
+            ("/v3/election/campaign", "{}", 501, "regdns: elections need --store etcd", 12),
+            ("/v3/election/resign", "{}", 501, "regdns: elections need --store etcd", 12),
+            ("/v3/maintenance/hash", "{}", 501, "regdns: there is no database file; see --store etcd", 12),
+            (
+                "/v3/maintenance/transfer-leadership", "{}", 412,
+                "regdns: a node has no leader but itself; see --store etcd", 9
+            ),
+            (
+                "/v3/cluster/member/promote", "{\"ID\":\"7\"}", 412,
+                "regdns: members are not changed by etcd's calls; see --join", 9
+            ),
+            ("/v3/auth/user/changepw", "{}", 412, "regdns: users are not changed by etcd's calls; see --auth", 9),
+            ("/v3/auth/role/list", "{}", 412, "regdns: users are not changed by etcd's calls; see --auth", 9),
         ] as [(String, String, Int, String, Int)])
     func errors(path: String, body: String, status: Int, message: String, code: Int) async throws {
         let answer = try await post(path, body)
