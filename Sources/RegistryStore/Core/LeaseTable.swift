@@ -75,7 +75,7 @@ struct LeaseTable {
     /// Leases whose id does not tell the slot: granted ones and those of other nodes.
     private var granted: [Int64: UInt32] = [:]
     /// Names of nodes that count leases; the first is this node's.
-    private var homeNames: [String]
+    private var homeNames: HomeNames
     private var nextSerial: UInt64
     private let slotsMax: Int
 
@@ -89,7 +89,7 @@ struct LeaseTable {
     init(node: String, origin: UInt64, slotsMax: Int) {
         self.slotsMax = min(slotsMax, 1 << 24)
         deadlines = LeaseDeadlines(capacity: self.slotsMax)
-        homeNames = [node]
+        homeNames = HomeNames(node: node, capacity: Int(Self.mirrorHome))
         nextSerial = origin & Self.serialMask
     }
 
@@ -108,7 +108,7 @@ struct LeaseTable {
     }
 
     /// The name of this node.
-    var node: String { homeNames[0] }
+    var node: String { homeNames.names[0] }
 
     func id(_ slot: UInt32) -> LeaseID { LeaseID(ids[Int(slot)]) }
     func owner(_ slot: UInt32) -> LeaseOwner { owners[Int(slot)] }
@@ -117,7 +117,7 @@ struct LeaseTable {
     func isSuspended(_ slot: UInt32) -> Bool { homes[Int(slot)] & Self.suspendedMark != 0 }
     /// Whether this node counts the lease.
     func isHome(_ slot: UInt32) -> Bool { home(slot) == 0 }
-    func homeName(_ slot: UInt32) -> String { isMirrored(slot) ? "" : homeNames[Int(home(slot))] }
+    func homeName(_ slot: UInt32) -> String { isMirrored(slot) ? "" : homeNames.names[Int(home(slot))] }
     /// Whether an external store counts the lease.
     func isMirrored(_ slot: UInt32) -> Bool { home(slot) == Self.mirrorHome }
     /// Whether the length of the lease is known; that of a mirrored one comes later than the lease.
@@ -259,17 +259,23 @@ struct LeaseTable {
 
     /// The names of the nodes that count leases, in byte order. O(slots).
     func homesInUse() -> [String] {
-        var used = [Bool](repeating: false, count: homeNames.count)
+        let used = homeNumbersInUse()
+        return homeNames.names.indices.filter { used[$0] }.map { homeNames.names[$0] }
+            .sorted { ByteOrder.compare($0, $1) < 0 }
+    }
+
+    private func homeNumbersInUse() -> [Bool] {
+        var used = [Bool](repeating: false, count: homeNames.names.count)
         for slot in ids.indices where ids[slot] != 0 && Int(home(UInt32(slot))) < used.count {
             used[Int(home(UInt32(slot)))] = true
         }
-        return homeNames.indices.filter { used[$0] }.map { homeNames[$0] }.sorted { ByteOrder.compare($0, $1) < 0 }
+        return used
     }
 
     /// The slots of the leases that a node counts. O(slots).
     func slots(countedBy name: String) -> [UInt32] {
-        guard let index = homeNames.firstIndex(where: { ByteOrder.same($0, name) }) else { return [] }
-        return ids.indices.filter { ids[$0] != 0 && home(UInt32($0)) == UInt16(index) }.map { UInt32($0) }
+        guard let number = homeNames.number(of: name) else { return [] }
+        return ids.indices.filter { ids[$0] != 0 && home(UInt32($0)) == number }.map { UInt32($0) }
     }
 
     // MARK: Leases that an external store counts
@@ -327,12 +333,10 @@ struct LeaseTable {
         return true
     }
 
-    /// The number of a node's name; 0 is this node. At most 16,382 names are told apart, the rest share the last.
-    mutating func homeIndex(_ name: String) -> UInt16 {
-        if let index = homeNames.firstIndex(where: { ByteOrder.same($0, name) }) { return UInt16(index) }
-        guard homeNames.count < Int(Self.mirrorHome) else { return Self.mirrorHome - 1 }
-        homeNames.append(name)
-        return UInt16(homeNames.count - 1)
+    /// The number of a node's name; 0 is this node. Up to 16,383 names are told apart at a time.
+    mutating func homeNumber(_ name: String) -> UInt16 {
+        if let number = homeNames.number(of: name) { return number }
+        return homeNames.add(name, inUse: homeNames.isFull ? homeNumbersInUse() : [])
     }
 
     /// Puts the numbers back as they were.

@@ -51,9 +51,9 @@ extension StoreCore {
             operation.namespace.name.utf8.count <= limits.maxNamespaceBytes
         else { return false }
         if let lease = operation.lease {
-            guard lease.id.rawValue != 0, (0...limits.maxLeaseMilliseconds).contains(lease.milliseconds) else {
-                return false
-            }
+            guard lease.id.rawValue != 0, (0...limits.maxLeaseMilliseconds).contains(lease.milliseconds),
+                (1...limits.maxNodeNameBytes).contains(lease.home.utf8.count)
+            else { return false }
         }
         switch operation.value {
         case .bytes(let bytes): return bytes.count <= limits.maxValueBytes
@@ -160,7 +160,7 @@ extension StoreCore {
             batch.ended.append(previous.deadlineSlot)
         }
         guard let lease else { return (nil, LeaseDeadlines.none) }
-        let home = leases.homeIndex(lease.home)
+        let home = leases.homeNumber(lease.home)
         if let slot = leases.slot(of: lease.id), leases.isShared(slot) == lease.isShared {
             // A lease of one entry cannot be shared by a second key, whatever a peer says.
             let isFree = lease.isShared || previous?.lease == lease.id

@@ -153,4 +153,20 @@ struct HomeTests {
             #expect(fixture.registry.keys(of: LeaseID(5)).count == 3)
         }
     }
+
+    @Test("numbers of homes are given again when no lease has them any more, and names are told apart by bytes")
+    func homeNumbers() {
+        var names = HomeNames(node: "here", capacity: 4)
+        #expect(names.number(of: "here") == 0)
+        #expect(["é", "e\u{301}", "c"].map { names.add($0, inUse: []) } == [1, 2, 3])
+        #expect(names.isFull)
+        #expect(names.number(of: "e\u{301}") == 2)
+        #expect(names.add("d", inUse: [true, true, false, true]) == 2)
+        #expect(names.number(of: "e\u{301}") == nil)
+        #expect(names.number(of: "d") == 2)
+        // No number is free: the last is shared, and nobody loses his.
+        #expect(names.add("f", inUse: [false, true, true, true]) == 3)
+        #expect(names.number(of: "f") == nil)
+        #expect(names.number(of: "c") == 3)
+    }
 }

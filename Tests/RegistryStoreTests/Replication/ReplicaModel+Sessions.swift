@@ -25,11 +25,18 @@ extension ReplicaModel {
 
     func open(from: Int, to: Int, isQuick: Bool) -> Session {
         let source: SyncSource
+        let context = nodes[to].registry.context()
         if fault == .noFloor {
-            let context = nodes[to].registry.context()
             source = nodes[from].registry.state.withLock { $0.core.openSync(to: context, delta: true) }
+        } else if fault == .holesIgnored {
+            source = nodes[from].registry.state.withLock { state in
+                let isDelta = state.core.tombstones.floors.allSatisfy { origin, floor in
+                    context.origins[origin]?.head ?? 0 >= floor
+                }
+                return state.core.openSync(to: context, delta: isDelta)
+            }
         } else {
-            source = nodes[from].registry.openSync(to: nodes[to].registry.context())
+            source = nodes[from].registry.openSync(to: context)
         }
         return Session(
             from: from, to: to, boots: [nodes[from].boots, nodes[to].boots], pageSize: 1 + random.below(4),
@@ -38,7 +45,8 @@ extension ReplicaModel {
 
     /// Sends a page, or all of them when the session is quick. True at the end.
     func advance(_ session: inout Session) throws -> Bool {
-        while let page = nodes[session.from].registry.nextPage(of: &session.source, operationsMax: session.pageSize) {
+        while var page = nodes[session.from].registry.nextPage(of: &session.source, operationsMax: session.pageSize) {
+            if fault == .noCatchUp, session.source.covered != session.source.peer { page.operations = [] }
             if try receive(page, &session) { return true }
             if !session.isQuick { return false }
         }
@@ -49,7 +57,11 @@ extension ReplicaModel {
         let index = session.to
         var page = page
         if fault == .dropFuture { page.operations.removeAll { isFuture($0, at: index) } }
-        if fault == .noFloor, page.end == .void {
+        if fault == .joinEarly, page.number == 0 {
+            let joined = nodes[session.from].registry.context()
+            nodes[index].registry.state.withLock { $0.core.context.join(joined) }
+        }
+        if fault == .noFloor || fault == .holesIgnored, page.end == .void {
             let rows = nodes[session.from].registry.context().sorted
             page.end = .complete(
                 rows.map { SyncOrigin(origin: $0.origin, head: $0.known.head, gaps: $0.known.gaps, floor: 0) })

@@ -20,13 +20,19 @@ enum ModelFault: String, CaseIterable, Sendable {
     case dropFuture
     /// A node gives up a lease that runs there when others expire it.
     case noReassert
+    /// The sender's context is joined with the first page of a session.
+    case joinEarly
+    /// A session does not bring what was written since it began, and claims it all the same.
+    case noCatchUp
+    /// Removals count as known up to the greatest operation of an origin, whatever is missing below it.
+    case holesIgnored
 
     var inCore: HybridClock.PlantedFault? {
         switch self {
         case .expiryNow: .expiryNow
         case .noCausalBump: .noCausalBump
         case .noReassert: .noReassert
-        case .noFloor, .claimEarly, .reuseSequence, .dropFuture: nil
+        case .noFloor, .claimEarly, .reuseSequence, .dropFuture, .joinEarly, .noCatchUp, .holesIgnored: nil
         }
     }
 }
