@@ -190,7 +190,8 @@ final class ReplicaModel {
         if now % 4 == 0 { renew(index) }
         if let receipt = nodes[index].registry.expireDue() { try after(receipt.changes, at: index) }
         guard !isQuietSoon else { return }
-        if random.below(100) < 4 { try write(index) }
+        // Where splits are long, a key is left alone for long, so that what was forgotten can matter.
+        if random.below(1000) < (hasLongSplits ? 6 : 40) { try write(index) }
         if random.below(2000) < 3 { boot(&nodes[index]) }
     }
 
