@@ -76,26 +76,38 @@ extension Registry {
         return page
     }
 
+    /// Begins to take over what a peer has: `context` of the session is what to ask it with.
+    package func beginSession() -> SyncSession {
+        state.withLock { state in
+            SyncSession(context: state.core.wholeContext, origin: state.core.clock.origin, limits: limits)
+        }
+    }
+
     /// Takes over a page. With the last missing one the session ends: entries that the sender of a reset session knew
     /// and does not have go, then its whole context is joined. A page that was there before does nothing.
     @discardableResult
     package func receive(_ page: SyncPage, in session: inout SyncSession) throws(SyncError) -> SyncProgress {
-        guard try session.admit(page) else {
-            return SyncProgress(receipt: .nothing(revision: revision), isComplete: false, dropped: 0, reasserted: 0)
-        }
-        var progress = SyncProgress(receipt: merge(page.operations), isComplete: false, dropped: 0, reasserted: 0)
+        guard try session.admit(page) else { return SyncProgress(receipt: .nothing(revision: revision), state: .open) }
+        var progress = SyncProgress(receipt: merge(page.operations), state: .open)
         session.refused += progress.receipt.refused
-        guard session.isWhole, let opening = session.opening, let end = session.end else { return progress }
+        guard session.isWhole, let end = session.end else { return progress }
         defer { session.close() }
-        guard case .complete(let rows) = end else { throw .void }
-        guard session.refused == 0 else { throw .refused(session.refused) }
-        guard let joined = CausalContext(checking: rows, limits: limits) else { throw .malformed }
-        if case .reset(let opened) = opening {
-            guard let context = CausalContext(checking: opened, limits: limits) else { throw .malformed }
-            drop(context, live: DotSet(session.live), &progress)
+        guard case .complete(let rows) = end, let joined = session.endContext, session.origin == origin else {
+            progress.state = .void
+            return progress
         }
-        state.withLock { $0.core.join(rows, joined, now: clock.now) }
-        progress.isComplete = true
+        guard session.refused == 0 else {
+            progress.state = .refused(session.refused)
+            return progress
+        }
+        if let context = session.resetContext { drop(context, live: DotSet(session.live), &progress) }
+        let isJoined = state.withLock { state in
+            // Somebody may have begun anew since the look above.
+            guard state.core.clock.origin == session.origin else { return false }
+            state.core.join(rows, joined, isReset: session.resetContext != nil, now: clock.now)
+            return true
+        }
+        progress.state = isJoined ? .complete : .void
         return progress
     }
 

@@ -216,8 +216,8 @@ final class LeaseModel {
 
     func sync(from: Int, to: Int) throws {
         guard reaches(from, to) else { return }
-        var source = nodes[from].registry.openSync(to: nodes[to].registry.context())
-        var session = SyncSession()
+        var session = nodes[to].registry.beginSession()
+        var source = nodes[from].registry.openSync(to: session.context)
         while let page = nodes[from].registry.nextPage(of: &source) {
             pass(try nodes[to].registry.receive(page, in: &session).receipt.changes, from: to)
         }

@@ -19,6 +19,8 @@ struct StoreCore: ~Copyable {
     var lastSweep: Int64 = 0
     /// When a session with a peer was completed, or a peer had nothing new, in monotonic milliseconds; nil before that.
     var lastSync: Int64?
+    /// Reset sessions completed here: what they removed has left no trace for those whom this node tells.
+    var resetsJoined = 0
     /// What replication looks entries up by; nil until the node is one of a cluster.
     var replica: ReplicaIndex?
     /// Heartbeats for leases that other nodes count; nil when such a heartbeat makes this node the home.

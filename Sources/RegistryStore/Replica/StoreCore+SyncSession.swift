@@ -44,7 +44,8 @@ extension StoreCore {
     }
 
     /// Takes over the sender's context at the end of a whole session, all origins at once.
-    mutating func join(_ rows: [SyncOrigin], _ joined: CausalContext, now: Moment) {
+    mutating func join(_ rows: [SyncOrigin], _ joined: CausalContext, isReset: Bool, now: Moment) {
+        if isReset { resetsJoined += 1 }
         for row in rows where row.origin != clock.origin && joined.origins[row.origin] != nil {
             if let idle = row.idleMilliseconds, !hasAnything(of: row.origin) {
                 let since = now.monotonic &- min(max(idle, 0), originKeep)

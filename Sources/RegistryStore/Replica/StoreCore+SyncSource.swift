@@ -8,6 +8,8 @@ package struct SyncSource: Sendable {
     /// The receiver's context when the session began.
     let peer: CausalContext
     let isReset: Bool
+    /// `StoreCore.resetsJoined` when the session began.
+    let resetsJoined: Int
     /// What need not be sent in this round.
     var covered: CausalContext
     /// The sender's context when the round began.
@@ -42,7 +44,7 @@ extension StoreCore {
         // Also for a peer that knows nothing yet: until the session ends, others may tell it what was removed long ago.
         let isReset = !(delta ?? remembersAll(peer))
         return SyncSource(
-            peer: peer, isReset: isReset, covered: peer, atStart: wholeContext,
+            peer: peer, isReset: isReset, resetsJoined: resetsJoined, covered: peer, atStart: wholeContext,
             stage: isReset ? .live(.first) : .entries(.first))
     }
 
@@ -91,7 +93,8 @@ extension StoreCore {
     private func finish(_ source: inout SyncSource, _ page: SyncPage) -> SyncPage {
         var page = page
         source.stage = .finished
-        let isSound = source.isReset || remembersAll(source.peer)
+        // The list of a reset was made before what another reset removed here meanwhile.
+        let isSound = source.isReset ? source.resetsJoined == resetsJoined : remembersAll(source.peer)
         page.end = isSound ? .complete(rows(of: wholeContext)) : .void
         return page
     }

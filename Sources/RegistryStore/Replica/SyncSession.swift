@@ -1,5 +1,5 @@
 /// The receiver's side of a session. What it gathers counts only once every page from the first to the last has been
-/// taken over: there is no way to join less.
+/// taken over: there is no way to join less. `Registry.beginSession` makes one.
 package struct SyncSession: Sendable {
     /// Pages that may arrive before the ones they follow.
     static let pagesAheadMax = 64
@@ -10,16 +10,28 @@ package struct SyncSession: Sendable {
     private(set) var nextNumber = 0
     private var ahead: Set<Int> = []
     private var lastNumber: Int?
-    private(set) var opening: SyncOpening?
+    /// What the receiver knew when the session began: what it asks the sender with.
+    package let context: CausalContext
+    /// The receiver's origin then: one that has begun anew since does not have what it had.
+    let origin: UInt64
+    private let limits: RegistryLimits
+    /// What a reset began with; nil in a delta session.
+    private(set) var resetContext: CausalContext?
     private(set) var live: [DotRange] = []
     private(set) var end: SyncEnd?
+    /// The sender's context in the end; nil when the end is void.
+    private(set) var endContext: CausalContext?
     /// Operations that this node could not take over.
     var refused = 0
     private(set) var isOver = false
 
-    package init() {}
+    init(context: CausalContext, origin: UInt64, limits: RegistryLimits) {
+        self.context = context
+        self.origin = origin
+        self.limits = limits
+    }
 
-    /// Whether a page is new and has a place; notes it when so.
+    /// Whether a page is new and has a place; notes it when so. After an error the session is as it was.
     mutating func admit(_ page: SyncPage) throws(SyncError) -> Bool {
         guard !isOver else { throw .sessionIsOver }
         guard page.number >= 0, (page.number == 0) == (page.opening != nil) else { throw .malformed }
@@ -29,16 +41,24 @@ package struct SyncSession: Sendable {
         guard page.number >= nextNumber, !ahead.contains(page.number) else { return false }
         guard page.number - nextNumber <= Self.pagesAheadMax else { throw .pageTooFarAhead }
         guard live.count + page.live.count <= Self.liveMax else { throw .malformed }
+        var (opened, joined) = (resetContext, endContext)
+        if case .reset(let rows) = page.opening { opened = try read(rows) }
+        if case .complete(let rows) = page.end { joined = try read(rows) }
         if page.end != nil {
             guard ahead.allSatisfy({ $0 < page.number }) else { throw .malformed }
             lastNumber = page.number
             end = page.end
         }
-        opening = opening ?? page.opening
+        (resetContext, endContext) = (opened, joined)
         live += page.live
         ahead.insert(page.number)
         while ahead.remove(nextNumber) != nil { nextNumber += 1 }
         return true
+    }
+
+    private func read(_ rows: [SyncOrigin]) throws(SyncError) -> CausalContext {
+        guard let context = CausalContext(checking: rows, limits: limits) else { throw .malformed }
+        return context
     }
 
     /// Whether all pages are there.
@@ -50,27 +70,37 @@ package struct SyncSession: Sendable {
     }
 }
 
-/// Why a session cannot end. Nothing of its context has been joined; what it brought stays.
+/// Why a page was not taken over. The session goes on with the right one.
 package enum SyncError: Error, Hashable, Sendable {
-    /// Pages that contradict each other or name contexts that cannot be.
+    /// It contradicts another page, or names a context that cannot be.
     case malformed
-    /// A page that comes before too many others.
+    /// It comes before too many others.
     case pageTooFarAhead
-    /// A page of a session that has ended.
+    /// Its session has ended.
     case sessionIsOver
-    /// The sender forgot a removal on the way: begin again.
-    case void
-    /// This node could not take over so many operations: they would be lost if it said that it had.
-    case refused(Int)
 }
 
 /// What a page of a session did.
 package struct SyncProgress: Sendable {
+    /// What it brought stays, whatever becomes of the session.
     package var receipt: MergeReceipt
-    /// All pages are there and the sender's context has been joined.
-    package var isComplete: Bool
+    package var state: State
     /// Entries that a reset session removed.
-    package var dropped: Int
+    package var dropped = 0
     /// Entries that a reset session would have removed, had their leases not been running here: written anew.
-    package var reasserted: Int
+    package var reasserted = 0
+
+    package enum State: Hashable, Sendable {
+        /// Pages are missing.
+        case open
+        /// All pages are there and the sender's context has been joined.
+        case complete
+        /// Over, and nothing joined: the sender forgot a removal on the way, or this node has begun anew.
+        case void
+        /// Over, and nothing joined: this node could not take over so many operations, which would be lost if it said
+        /// that it had.
+        case refused(Int)
+    }
+
+    package var isComplete: Bool { state == .complete }
 }

@@ -53,7 +53,7 @@ struct ClusterLifeTests {
         var page = SyncPage(number: 0)
         page.opening = .delta
         page.end = .complete([row])
-        var session = SyncSession()
+        var session = pair.a.registry.beginSession()
         try pair.a.registry.receive(page, in: &session)
         #expect(pair.a.registry.context().completeHead(origin: 9) == 4)
         Self.pass(2, pair)

@@ -25,7 +25,8 @@ extension ReplicaModel {
 
     func open(from: Int, to: Int, isQuick: Bool) -> Session {
         let source: SyncSource
-        let context = nodes[to].registry.context()
+        let receiver = nodes[to].registry.beginSession()
+        let context = receiver.context
         if fault == .noFloor {
             source = nodes[from].registry.state.withLock { $0.core.openSync(to: context, delta: true) }
         } else if fault == .holesIgnored {
@@ -40,7 +41,7 @@ extension ReplicaModel {
         }
         return Session(
             from: from, to: to, boots: [nodes[from].boots, nodes[to].boots], pageSize: 1 + random.below(4),
-            isQuick: isQuick, source: source)
+            isQuick: isQuick, source: source, receiver: receiver)
     }
 
     /// Sends a page, or all of them when the session is quick. True at the end.
@@ -68,16 +69,10 @@ extension ReplicaModel {
         }
         let before = page.operations.map { entry(index, number(ofKey: $0.key)) }
         let runs = before.map { $0.map { isRenewedHere($0, at: index) } ?? false }
-        let progress: SyncProgress
-        do {
-            progress = try nodes[index].registry.receive(page, in: &session.receiver)
-        } catch .void {
-            // A removal was forgotten on the way; the next session begins anew.
-            return true
-        }
+        let progress = try nodes[index].registry.receive(page, in: &session.receiver)
         if progress.isComplete {
             sessionsCompleted += 1
-            if case .reset = session.receiver.opening {
+            if session.receiver.resetContext != nil {
                 resets += 1
                 // What the sender dropped it knew the successor of.
                 for (key, version) in nodes[session.from].known.sorted(by: { $0.key < $1.key }) {
@@ -87,7 +82,8 @@ extension ReplicaModel {
         }
         try check(progress.receipt, of: page.operations, before: before, runs: runs, at: index)
         if progress.isComplete, sessionsCompleted.isMultiple(of: 16) { try checkContexts() }
-        return progress.isComplete
+        // A void session ends too: the next one begins anew.
+        return progress.state != .open
     }
 
     // MARK: Checks

@@ -79,7 +79,7 @@ final class ReplicaModel {
         let pageSize: Int
         let isQuick: Bool
         var source: SyncSource
-        var receiver = SyncSession()
+        var receiver: SyncSession
     }
 
     static let tombstoneTicks = 120

@@ -27,7 +27,7 @@ struct SyncPair {
 
     @discardableResult
     static func sync(_ from: Registry, to: Registry) throws -> SyncProgress {
-        var session = SyncSession()
+        var session = to.beginSession()
         var last: SyncProgress?
         for page in pages(from, to: to) { last = try to.receive(page, in: &session) }
         return try #require(last)
@@ -80,7 +80,7 @@ struct SyncTests {
         }
         let pages = SyncPair.pages(pair.a.registry, to: pair.b.registry).shuffled(using: &random)
         let before = pair.b.registry.context()
-        var session = SyncSession()
+        var session = pair.b.registry.beginSession()
         let missing = random.below(pages.count)
         for (index, page) in pages.enumerated() where index != missing {
             #expect(try !pair.b.registry.receive(page, in: &session).isComplete)
@@ -106,7 +106,7 @@ struct SyncTests {
         let pair = try SyncPair()
         for index in 0..<9 { try pair.a.put(pair.a.key("k\(index)"), "v") }
         var source = pair.a.registry.openSync(to: pair.b.registry.context())
-        var session = SyncSession()
+        var session = pair.b.registry.beginSession()
         var step = 0
         while let page = pair.a.registry.nextPage(of: &source, operationsMax: 2) {
             try pair.b.registry.receive(page, in: &session)
@@ -166,17 +166,17 @@ struct SyncTests {
         try SyncPair.sync(pair.a.registry, to: pair.b.registry)
         for index in 0..<6 { try pair.a.delete(pair.a.key("k\(index)")) }
         var source = pair.a.registry.openSync(to: pair.b.registry.context())
-        var session = SyncSession()
+        var session = pair.b.registry.beginSession()
         let first = try #require(pair.a.registry.nextPage(of: &source, operationsMax: 1))
         try pair.b.registry.receive(first, in: &session)
         pair.clock.advance(milliseconds: 1001)
         pair.a.registry.expireDue()
         let before = pair.b.registry.context()
-        #expect(throws: SyncError.void) {
-            while let page = pair.a.registry.nextPage(of: &source, operationsMax: 1) {
-                try pair.b.registry.receive(page, in: &session)
-            }
+        var last: SyncProgress?
+        while let page = pair.a.registry.nextPage(of: &source, operationsMax: 1) {
+            last = try pair.b.registry.receive(page, in: &session)
         }
+        #expect(last?.state == .void)
         #expect(pair.b.registry.context() == before)
         // The next one is a reset and brings the two together.
         try SyncPair.sync(pair.a.registry, to: pair.b.registry)
@@ -193,13 +193,13 @@ struct SyncTests {
         let b = try Fixture(limits: limits, node: "b", origin: 0xb2, clock: clock)
         for fixture in [a, b] { fixture.registry.startReplicating() }
         for index in 0..<3 { try a.register("s", "i\(index)", lease: .own(milliseconds: 5000)) }
-        #expect(throws: SyncError.refused(1)) { try SyncPair.sync(a.registry, to: b.registry) }
+        #expect(try SyncPair.sync(a.registry, to: b.registry).state == .refused(1))
         #expect(b.registry.counts().instances == 2)
         #expect(b.registry.counts().remoteRefused == 1)
         #expect(!b.registry.context().contains(origin: 0xa1, sequence: 3))
         // Once there is room the rest comes.
         try a.delete(a.layout.primaryKey(service: "s", id: "i0"))
-        #expect(throws: SyncError.refused(1)) { try SyncPair.sync(a.registry, to: b.registry) }
+        #expect(try SyncPair.sync(a.registry, to: b.registry).state == .refused(1))
         try SyncPair.sync(a.registry, to: b.registry)
         #expect(a.registry.summary() == b.registry.summary())
     }
@@ -212,7 +212,7 @@ struct SyncTests {
         var end = SyncPage(number: 2)
         end.end = .complete([])
         let far = SyncPage(number: 66)
-        var session = SyncSession()
+        var session = pair.b.registry.beginSession()
         try pair.b.registry.receive(first, in: &session)
         #expect(throws: SyncError.pageTooFarAhead) { try pair.b.registry.receive(far, in: &session) }
         try pair.b.registry.receive(end, in: &session)
@@ -222,12 +222,57 @@ struct SyncTests {
         var lie = SyncPage(number: 1)
         lie.end = .complete([])
         #expect(throws: SyncError.malformed) { try pair.b.registry.receive(lie, in: &session) }
-        // A context that cannot be ends the session without a trace.
+        // A context that cannot be is not taken over, nor is anything beside it.
         var bad = SyncPage(number: 0)
         bad.opening = .delta
         bad.end = .complete([SyncOrigin(origin: 1, head: 5, gaps: [5...5], floor: 0)])
-        var other = SyncSession()
+        var other = pair.b.registry.beginSession()
         #expect(throws: SyncError.malformed) { try pair.b.registry.receive(bad, in: &other) }
         #expect(pair.b.registry.context().origins.isEmpty)
+    }
+
+    @Test("a session that began before the receiver began anew is void")
+    func beganAnew() throws {
+        let pair = try SyncPair()
+        try pair.a.register("s", "i", lease: .own(milliseconds: 1000))
+        try SyncPair.sync(pair.a.registry, to: pair.b.registry)
+        var session = pair.b.registry.beginSession()
+        let pages = SyncPair.pages(pair.a.registry, to: pair.b.registry)
+        pair.b.registry.startFresh(origin: 0xb3)
+        #expect(pair.b.entry(id: "i") == nil)
+        #expect(try pair.b.registry.receive(pages[0], in: &session).state == .void)
+        #expect(!pair.b.registry.context().contains(origin: 0xa1, sequence: 1))
+        try SyncPair.sync(pair.a.registry, to: pair.b.registry)
+        #expect(pair.b.entry(id: "i") != nil)
+    }
+
+    @Test("a reset session is void when its sender was reset itself meanwhile")
+    func resetWithinReset() throws {
+        var limits = RegistryLimits()
+        limits.tombstoneMilliseconds = 1000
+        let pair = try SyncPair(limits: limits)
+        let third = try Fixture(limits: limits, node: "c", origin: 0xc3, clock: pair.clock)
+        third.registry.startReplicating()
+        for id in ["x", "y"] { try third.register("s", id, lease: .own(milliseconds: 1_000_000)) }
+        for fixture in [pair.a, pair.b] { try SyncPair.sync(third.registry, to: fixture.registry) }
+        // The first removal is forgotten where it was made, and so is the second at the third node.
+        try third.delete(third.layout.primaryKey(service: "s", id: "x"))
+        try pair.a.register("t", "z", lease: .own(milliseconds: 1_000_000))
+        try pair.a.delete(pair.a.layout.primaryKey(service: "t", id: "z"))
+        pair.clock.advance(milliseconds: 1001)
+        for fixture in [pair.a, third] { fixture.registry.expireDue() }
+        var source = pair.a.registry.openSync(to: pair.b.registry.context())
+        var session = pair.b.registry.beginSession()
+        let first = try #require(pair.a.registry.nextPage(of: &source, operationsMax: 1, bytesMax: 1))
+        #expect(!first.live.isEmpty)
+        try pair.b.registry.receive(first, in: &session)
+        #expect(try SyncPair.sync(third.registry, to: pair.a.registry).dropped == 1)
+        var last: SyncProgress?
+        while let page = pair.a.registry.nextPage(of: &source) {
+            last = try pair.b.registry.receive(page, in: &session)
+        }
+        #expect(last?.state == .void)
+        #expect(try SyncPair.sync(pair.a.registry, to: pair.b.registry).dropped == 1)
+        #expect(pair.b.registry.summary() == pair.a.registry.summary())
     }
 }
