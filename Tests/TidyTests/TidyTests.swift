@@ -32,6 +32,7 @@ struct TidyTests {
             "EtcdMessages", "GRPC", "RegistryStore", "FoundationEssentials", "HTTPTypes", "Logging", "NIOCore",
             "NIOHTTP1", "NIOHTTP2", "NIOPosix", "ServiceLifecycle", "SwiftProtobuf", "Synchronization",
         ],
+        "Memberlist": ["Crypto", "Foundation", "FoundationEssentials", "Glibc"],
         "regdns": [
             "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore", "TLS",
             "ArgumentParser", "Configuration", "Foundation", "Glibc", "HTTPTypes", "Logging", "NIOCore", "NIOHTTP1",
