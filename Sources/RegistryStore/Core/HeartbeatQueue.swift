@@ -13,8 +13,8 @@ package struct ForwardedHeartbeat: Hashable, Sendable {
     }
 }
 
-/// Heartbeats to be passed on, at most one per lease and `heartbeatsMax` in all. One beyond that makes this node the home
-/// of its lease, which costs a write and loses nothing.
+/// Heartbeats to be passed on, at most one per lease and `heartbeatsMax` in all. One beyond that makes this node the
+/// home of its lease, which costs a write and loses nothing.
 struct HeartbeatQueue {
     private(set) var waiting: [LeaseID: ForwardedHeartbeat] = [:]
     let heartbeatsMax: Int
