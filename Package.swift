@@ -47,6 +47,8 @@ let package = Package(
                 "DNSWire",
                 .product(name: "DequeModule", package: "swift-collections"),
             ]),
+        // What nodes of a cluster tell each other of the registry: frames, and who counts which lease. No sockets.
+        .target(name: "Replication", dependencies: ["RegistryStore"]),
         .target(
             name: "DNSServer",
             dependencies: [
@@ -158,6 +160,8 @@ let package = Package(
             name: "Simulation", dependencies: ["Memberlist", "RegdnsTestKit"], path: "Tests/Simulation"),
         .testTarget(name: "DNSWireTests", dependencies: ["DNSWire", "RegdnsTestKit"]),
         .testTarget(name: "RegistryStoreTests", dependencies: ["RegistryStore", "RegdnsTestKit"]),
+        .testTarget(
+            name: "ReplicationTests", dependencies: ["DNSWire", "RegistryStore", "RegdnsTestKit", "Replication"]),
         .testTarget(name: "DNSServerTests", dependencies: ["DNSServer", "RegdnsTestKit"]),
         .testTarget(
             name: "HTTPAdminTests",

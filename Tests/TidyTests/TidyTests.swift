@@ -9,6 +9,7 @@ struct TidyTests {
     static let allowedImports: [String: Set<String>] = [
         "DNSWire": [],
         "RegistryStore": ["DNSWire", "DequeModule", "Glibc", "Synchronization"],
+        "Replication": ["RegistryStore"],
         "DNSServer": [
             "CDatagram", "DNSWire", "RegistryStore", "Glibc", "Logging", "NIOConcurrencyHelpers", "NIOCore",
             "NIOPosix", "ServiceLifecycle", "Synchronization",
