@@ -48,7 +48,6 @@ let package = Package(
                 .product(name: "DequeModule", package: "swift-collections"),
             ]),
         // What nodes of a cluster tell each other of the registry: frames, and who counts which lease. No sockets.
-        .target(name: "Replication", dependencies: ["RegistryStore"]),
         .target(
             name: "DNSServer",
             dependencies: [
@@ -119,11 +118,11 @@ let package = Package(
             ]),
         // HashiCorp memberlist's protocol: its bytes and its membership state machine.
         .target(name: "Memberlist", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
-        // Makes the stores of several nodes equal.
+        // What nodes tell each other, and how: rules and bytes, gossip on sockets, keys, joining.
         .target(
             name: "Replication",
             dependencies: [
-                "DNSWire", "Memberlist",
+                "DNSWire", "Memberlist", "RegistryStore",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
@@ -160,8 +159,6 @@ let package = Package(
             name: "Simulation", dependencies: ["Memberlist", "RegdnsTestKit"], path: "Tests/Simulation"),
         .testTarget(name: "DNSWireTests", dependencies: ["DNSWire", "RegdnsTestKit"]),
         .testTarget(name: "RegistryStoreTests", dependencies: ["RegistryStore", "RegdnsTestKit"]),
-        .testTarget(
-            name: "ReplicationTests", dependencies: ["DNSWire", "RegistryStore", "RegdnsTestKit", "Replication"]),
         .testTarget(name: "DNSServerTests", dependencies: ["DNSServer", "RegdnsTestKit"]),
         .testTarget(
             name: "HTTPAdminTests",
@@ -210,7 +207,7 @@ let package = Package(
         .testTarget(
             name: "ReplicationTests",
             dependencies: [
-                "DNSWire", "Memberlist", "RegdnsTestKit", "Replication",
+                "DNSWire", "Memberlist", "RegistryStore", "RegdnsTestKit", "Replication",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

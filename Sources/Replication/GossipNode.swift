@@ -120,8 +120,8 @@ package final class GossipNode: Sendable {
         }
     }
 
-    /// Dials all of them, and returns when each has answered or its time is over. They stay candidates, which are called
-    /// again while they are missing.
+    /// Dials all of them, and returns when each has answered or its time is over. They stay candidates, which are
+    /// called again while they are missing.
     ///
     /// - Returns: the addresses whose view was merged.
     @discardableResult
@@ -143,8 +143,8 @@ package final class GossipNode: Sendable {
         try await on { $0.give(.updateMeta(meta)) }
     }
 
-    /// Gives up a dead member: it counts as left, and is not called any more. In serf's dialect everybody hears of it, in
-    /// the plain one only this node does so.
+    /// Gives up a dead member: it counts as left, and is not called any more. In serf's dialect everybody hears of it,
+    /// in the plain one only this node does so.
     package func forceLeave(_ name: NodeName) async throws(GossipNodeError) {
         try await on { loop throws(GossipNodeError) in
             guard loop.core.member(name) != nil else { throw .unknownMember(name) }
@@ -209,7 +209,8 @@ package final class GossipNode: Sendable {
 
     // MARK: Keys
 
-    /// Changes the keys. A new one is installed, then used, then the old one removed, each on all nodes before the next.
+    /// Changes the keys. A new one is installed, then used, then the old one removed, each on all nodes before the
+    /// next.
     package func change(_ change: KeyChain.Change) async throws(GossipNodeError) {
         try await on { loop throws(GossipNodeError) in
             do throws(KeyRingError) {

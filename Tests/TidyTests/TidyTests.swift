@@ -9,7 +9,6 @@ struct TidyTests {
     static let allowedImports: [String: Set<String>] = [
         "DNSWire": [],
         "RegistryStore": ["DNSWire", "DequeModule", "Glibc", "Synchronization"],
-        "Replication": ["RegistryStore"],
         "DNSServer": [
             "CDatagram", "DNSWire", "RegistryStore", "Glibc", "Logging", "NIOConcurrencyHelpers", "NIOCore",
             "NIOPosix", "ServiceLifecycle", "Synchronization",
@@ -34,8 +33,8 @@ struct TidyTests {
         ],
         "Memberlist": ["Crypto", "Foundation", "FoundationEssentials", "Glibc"],
         "Replication": [
-            "DNSWire", "Memberlist", "Crypto", "CryptoExtras", "FoundationEssentials", "Logging", "NIOCore", "NIOPosix",
-            "Synchronization",
+            "DNSWire", "Memberlist", "RegistryStore", "Crypto", "CryptoExtras", "FoundationEssentials", "Logging",
+            "NIOCore", "NIOPosix",
         ],
         "regdns": [
             "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore", "TLS",

@@ -13,8 +13,8 @@ package struct JoinSettings: Sendable {
     package init() {}
 }
 
-/// Finds the cluster and keeps finding it: what seeds, DNS, a shared directory and the last run know is joined. The core
-/// calls those again that it knows and that are missing.
+/// Finds the cluster and keeps finding it: what seeds, DNS, a shared directory and the last run know is joined. The
+/// core calls those again that it knows and that are missing.
 package actor GossipJoiner {
     /// Between questions for names while nobody is there, and otherwise.
     static let namesWhileAlone: Milliseconds = 30_000

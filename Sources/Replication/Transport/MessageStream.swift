@@ -173,7 +173,8 @@ final class MessageStream: ChannelInboundHandler {
         guard let channel, phase == .answering else { throw GossipNodeError.stopped }
         let limit = loop.settings.limits.frameBytes
         try channel.pipeline.syncOperations.addHandlers(
-            ByteToMessageHandler(FrameDecoder(limit: limit)), MessageToByteHandler(FrameEncoder(limit: limit)))
+            ByteToMessageHandler(StreamFrameDecoder(limit: limit)),
+            MessageToByteHandler(StreamFrameEncoder(limit: limit)))
         let frames = try NIOAsyncChannel<ByteBuffer, ByteBuffer>(
             wrappingChannelSynchronously: channel,
             configuration: .init(backPressureStrategy: .init(lowWatermark: 1, highWatermark: 4)))

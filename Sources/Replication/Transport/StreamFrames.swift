@@ -2,7 +2,7 @@ import NIOCore
 
 // The application's streams after their first message: frames of three octets' length (big-endian) and their bytes.
 
-struct FrameDecoder: ByteToMessageDecoder {
+struct StreamFrameDecoder: ByteToMessageDecoder {
     typealias InboundOut = ByteBuffer
 
     struct TooLong: Error {
@@ -30,14 +30,14 @@ struct FrameDecoder: ByteToMessageDecoder {
     }
 }
 
-struct FrameEncoder: MessageToByteEncoder {
+struct StreamFrameEncoder: MessageToByteEncoder {
     typealias OutboundIn = ByteBuffer
 
     let limit: Int
 
     func encode(data: ByteBuffer, out: inout ByteBuffer) throws {
         guard data.readableBytes <= min(limit, 0xff_ffff) else {
-            throw FrameDecoder.TooLong(octets: data.readableBytes, limit: limit)
+            throw StreamFrameDecoder.TooLong(octets: data.readableBytes, limit: limit)
         }
         out.writeBytes(UInt32(data.readableBytes).octets.dropFirst())
         out.writeImmutableBuffer(data)
