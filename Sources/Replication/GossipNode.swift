@@ -144,7 +144,7 @@ package final class GossipNode: Sendable {
     }
 
     /// Gives up a dead member: it counts as left, and is not called any more. In serf's dialect everybody hears of it,
-    /// in the plain one only this node does so.
+    /// and again when it is repeated; in the plain one only this node does so.
     package func forceLeave(_ name: NodeName) async throws(GossipNodeError) {
         try await on { loop throws(GossipNodeError) in
             guard loop.core.member(name) != nil else { throw .unknownMember(name) }

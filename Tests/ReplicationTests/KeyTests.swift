@@ -9,8 +9,8 @@ struct KeyTests {
         octets.map { String(format: "%02x", $0) }.joined()
     }
 
-    /// Computed by Python: `hashlib.scrypt(b"correct horse", salt=b"regdns/1/" + cluster, n=2**17, r=8, p=1)`, 32 octets,
-    /// then HKDF of RFC 5869 by `hmac`.
+    /// Computed by Python: `hashlib.scrypt(b"correct horse", salt=b"regdns/1/" + cluster, n=2**17, r=8, p=1)`
+    /// (32 octets), then HKDF of RFC 5869 by `hmac`.
     static let derived: [(cluster: String, keys: [(epoch: UInt32, key: String)])] = [
         (
             "blue",

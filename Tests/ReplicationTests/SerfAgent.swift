@@ -54,7 +54,7 @@ final class SerfAgent: Sendable {
 
     /// Asks it until its view is as wanted.
     func wait(
-        _ what: String, within patience: Duration = .seconds(30), until isThere: @escaping @Sendable ([Seen]) -> Bool
+        _ what: String, within patience: Duration = .seconds(50), until isThere: @escaping @Sendable ([Seen]) -> Bool
     ) async throws {
         do {
             try await ReplicationTests.within(patience, "\(name): \(what)") { [self] in

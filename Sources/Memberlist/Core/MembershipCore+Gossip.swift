@@ -95,9 +95,9 @@ extension MembershipCore {
         }
     }
 
-    /// Only serf has a message by which the others give a member up, too.
+    /// Only serf has a message by which the others give a member up, too; said again, it reaches those who missed it.
     mutating func forceLeave(_ name: NodeName) {
-        guard table[name]?.state == .dead else { return }
+        guard !isOwn(name), table[name]?.state.isGone == true else { return }
         giveUp(name)
         if settings.dialect == .serf { broadcastLeaveIntent(of: name) }
     }
