@@ -21,6 +21,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
+        // AES-GCM of the gossip protocol, and the keys of passphrases.
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
@@ -119,6 +121,19 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
+        // HashiCorp memberlist's protocol: its bytes and its membership state machine.
+        .target(name: "Memberlist", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
+        // What nodes tell each other, and how: rules and bytes, gossip on sockets, keys, joining.
+        .target(
+            name: "Replication",
+            dependencies: [
+                "DNSWire", "Memberlist", "RegistryStore",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
         .executableTarget(
             name: "regdns",
             dependencies: [
@@ -145,6 +160,9 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Tests/TestKit"),
+        // A cluster of membership cores in virtual time.
+        .target(
+            name: "Simulation", dependencies: ["Memberlist", "RegdnsTestKit"], path: "Tests/Simulation"),
         .testTarget(name: "DNSWireTests", dependencies: ["DNSWire", "RegdnsTestKit"]),
         .testTarget(name: "RegistryStoreTests", dependencies: ["RegistryStore", "RegdnsTestKit"]),
         .testTarget(
@@ -196,6 +214,15 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ]),
+        .testTarget(name: "MemberlistTests", dependencies: ["Memberlist", "RegdnsTestKit", "Simulation"]),
+        .testTarget(
+            name: "ReplicationTests",
+            dependencies: [
+                "DNSWire", "Memberlist", "RegistryStore", "RegdnsTestKit", "Replication",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ]),
         .testTarget(
             name: "TLSTests",

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/install-packages.sh python3 python3-venv curl bind9-dnsutils procps \
-    etcd-server etcd-client openssl protobuf-compiler strace
+    etcd-server etcd-client openssl protobuf-compiler serf strace
 # Made anew when the list of packages has changed.
 if ! cmp --silent scripts/requirements.txt .venv/requirements.txt; then
     echo '== making .venv with the Python packages of scripts/requirements.txt'

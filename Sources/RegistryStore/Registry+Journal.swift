@@ -39,7 +39,7 @@ extension Registry {
                 return state.core.wholeGroup(now: clock.now)
             }
             var group = state.core.emptyGroup(now: clock.now)
-            group.entries = state.journal?.take() ?? []
+            group.notes = state.journal?.take() ?? []
             group.tombstones = news.made
             group.forgotten = news.forgotten
             for id in touched.sorted() {
@@ -61,7 +61,7 @@ extension Registry {
     package var journalPosition: Int { position.count.load(ordering: .relaxed) }
 
     /// Entries noted and not taken yet.
-    package var journalCount: Int { state.withLock { $0.journal?.entries.count ?? 0 } }
+    package var journalCount: Int { state.withLock { $0.journal?.notes.count ?? 0 } }
 
     /// Refuses writes that have to be kept with this error from now on; nil takes them again. Equal puts and
     /// heartbeats change nothing that is kept and go on.

@@ -73,17 +73,6 @@ package final class Registry: Sendable {
         }
     }
 
-    /// Takes over operations of other nodes; the greatest version of each key stays.
-    @discardableResult
-    package func merge(_ operations: [RemoteOperation]) -> Receipt {
-        let told = state.withLock { state in state.tell([state.core.merge(operations, now: clock.now)]) }
-        finish(told)
-        return told.outcomes[0].receipt
-    }
-
-    /// The operations of other processes that `merge` has taken over.
-    package func context() -> CausalContext { state.withLock { $0.core.context } }
-
     /// Ends the leases that have run out. Called every 50 to 100 ms; does at most `limits.expiriesPerCall` at once.
     /// Gives what was removed, nil when nothing was; each lease has a revision of its own.
     @discardableResult

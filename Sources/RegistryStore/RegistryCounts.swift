@@ -20,6 +20,9 @@ package struct RegistryCounts: Hashable, Sendable {
     package var observers = 0
     /// Values that do not decode, at present.
     package var skippedValues = 0
+    /// Processes whose operations the causal context remembers, and holes in them.
+    package var origins = 0
+    package var gaps = 0
     // Since the start:
     package var skippedValuesTotal = 0
     package var puts = 0
@@ -27,6 +30,8 @@ package struct RegistryCounts: Hashable, Sendable {
     package var renewals = 0
     package var expirations = 0
     package var refusals = 0
+    /// Operations of other nodes that were malformed or had no room.
+    package var remoteRefused = 0
     /// Tombstones given up under the memory bound, before their time.
     package var tombstonesEvicted = 0
     /// Changes given up under the feed's bounds.

@@ -42,6 +42,8 @@ package struct RegistryLimits: Sendable {
     package var skippedValuesKept = 1000
     /// Leases that one call of `expireDue` ends; the rest follows with the next call.
     package var expiriesPerCall = 2000
+    /// Length of the name of a node that counts leases.
+    package var maxNodeNameBytes = 255
     /// Processes whose operations the causal context remembers.
     package var maxOrigins = 4096
     /// Holes remembered in the operations of one origin.

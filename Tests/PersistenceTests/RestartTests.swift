@@ -210,6 +210,45 @@ struct RestartTests {
         #expect(last.registry.state.withLock { $0.core.tombstones.floors } == [3: 2])
     }
 
+    @Test("Entries that go without a trace are gone after a restart, and those that come again are there")
+    func withoutTrace() async throws {
+        let directory = try TemporaryDirectory()
+        let kept = try Kept(directory)
+        let version = Version(hlc: 1 << 40, kind: .write, origin: 9, sequence: 1)
+        func operation(_ name: String, _ sequence: UInt64) -> RemoteOperation {
+            var version = version
+            version.sequence = sequence
+            return RemoteOperation(
+                namespace: .default, key: key(name), version: version, value: .bytes([1]),
+                lease: .init(
+                    id: LeaseID(500 + Int64(sequence)), milliseconds: 9_000, isShared: false, isSuspended: false,
+                    home: "z"))
+        }
+        kept.registry.merge([operation("a", 1), operation("b", 2)])
+        try await kept.keeper.settle()
+        // Drops both, for another node counts them, and forgets who made them: the second comes again as it was.
+        kept.registry.startFresh(origin: 77)
+        kept.registry.merge([operation("b", 2)])
+        try await kept.keeper.settle()
+        let again = try Kept(try directory.copy(), clock: kept.clock)
+        #expect(again.content == kept.content)
+        #expect(again.content.entries.map(\.key) == [key("b")] && again.content.tombstones.isEmpty)
+    }
+
+    @Test("A node that was away for longer than tombstones are kept knows it after a restart")
+    func aloneTooLong() async throws {
+        let directory = try TemporaryDirectory()
+        let clock = VirtualClock()
+        let kept = try Kept(directory, clock: clock)
+        _ = kept.registry.agrees(with: kept.registry.summary())
+        try await kept.keeper.settle()
+        #expect(!kept.registry.wasAloneTooLong)
+        let soon = try Kept(try directory.copy(), clock: clock)
+        #expect(!soon.registry.wasAloneTooLong)
+        clock.advance(milliseconds: RegistryLimits().tombstoneMilliseconds + 1)
+        #expect(try Kept(try directory.copy(), clock: clock).registry.wasAloneTooLong)
+    }
+
     @Test("Ids that two keys claim belong to who had them")
     func claimedIDs() async throws {
         let directory = try TemporaryDirectory()

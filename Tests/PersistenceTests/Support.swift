@@ -75,7 +75,10 @@ extension Registry {
         state.withLock { state in
             let group = state.core.wholeGroup(now: clock.now)
             var content = KeptContent()
-            content.entries = group.entries.map { KeptEntry($0.entry, ownLease: $0.ownLease) }
+            content.entries = group.notes.compactMap { note in
+                guard case .put(let entry, let lease) = note else { return nil }
+                return KeptEntry(entry, ownLease: lease)
+            }
             content.tombstones = group.tombstones.map {
                 KeptTombstone(
                     namespace: $0.namespace, key: $0.key, version: $0.version,

@@ -44,6 +44,10 @@ struct SoakTests {
         limits.tombstoneBytes = 4000
         limits.expiriesPerCall = 3
         let fixture = try Fixture(limits: limits)
+        if round % 2 == 0 {
+            fixture.registry.startReplicating()
+            fixture.registry.startForwarding(heartbeatsMax: 3)
+        }
         let follower = Follower()
         fixture.registry.addObserver(follower)
         for step in 0..<600 {

@@ -7,14 +7,16 @@ import Testing
 
 /// A registry on a virtual clock, with the shorthands that the tests of this target share.
 struct Fixture {
-    let clock = VirtualClock()
+    let clock: VirtualClock
     let registry: Registry
     let layout: KeyLayout
 
     init(
         limits: RegistryLimits = .init(), node: String = "node-1", origin: UInt64 = 7,
+        clock: VirtualClock = VirtualClock(),
         onSkippedValue: (@Sendable (SkippedValue) -> Void)? = nil
     ) throws {
+        self.clock = clock
         layout = KeyLayout(prefix: "skydns", domain: try OwnerName("skydns.local"))
         registry = Registry(
             layout: layout, node: node, origin: origin, limits: limits, clock: clock.registryClock,

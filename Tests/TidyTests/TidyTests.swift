@@ -34,6 +34,11 @@ struct TidyTests {
             "EtcdMessages", "GRPC", "RegistryStore", "FoundationEssentials", "HTTPTypes", "Logging", "NIOCore",
             "NIOHTTP1", "NIOHTTP2", "NIOPosix", "ServiceLifecycle", "SwiftProtobuf", "Synchronization",
         ],
+        "Memberlist": ["Crypto", "Foundation", "FoundationEssentials", "Glibc"],
+        "Replication": [
+            "DNSWire", "Memberlist", "RegistryStore", "Crypto", "CryptoExtras", "FoundationEssentials", "Logging",
+            "NIOCore", "NIOPosix",
+        ],
         "regdns": [
             "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore", "Persistence", "TLS",
             "ArgumentParser", "Configuration", "Foundation", "Glibc", "HTTPTypes", "Logging", "NIOCore", "NIOHTTP1",

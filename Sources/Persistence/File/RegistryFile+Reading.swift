@@ -42,8 +42,11 @@ extension SQLiteDatabase {
     }
 
     private static func clock(_ text: String) -> KeptClock? {
-        let numbers = text.split(separator: " ").compactMap { UInt64($0) }
-        return numbers.count == 3 ? KeptClock(hlc: numbers[0], origin: numbers[1], sequence: numbers[2]) : nil
+        let words = text.split(separator: " ")
+        guard words.count == 4, let hlc = UInt64(words[0]), let origin = UInt64(words[1]),
+            let sequence = UInt64(words[2]), let synced = Int64(words[3])
+        else { return nil }
+        return KeptClock(hlc: hlc, origin: origin, sequence: sequence, syncedAt: synced < 0 ? nil : synced)
     }
 
     // MARK: Entries

@@ -23,10 +23,13 @@ struct RegistryFile: Sendable {
     static let schemaVersion: Int64 = 1
     /// What a change costs in the log at least.
     private static let pageBytes = 4_096
+    /// Milliseconds that the time of the last sync may be behind.
+    private static let syncedPause: Int64 = 600_000
 
     let database: SQLiteDatabase
     private let putRow: SQLiteStatement
     private let dropRow: SQLiteStatement
+    private let forgetRow: SQLiteStatement
     private let putLease: SQLiteStatement
     private let dropLease: SQLiteStatement
     private let putOrigin: SQLiteStatement
@@ -73,7 +76,8 @@ struct RegistryFile: Sendable {
         self.facts = facts
         putRow = try SQLiteStatement(
             database, "INSERT OR REPLACE INTO entries VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)")
-        dropRow = try SQLiteStatement(
+        dropRow = try SQLiteStatement(database, "DELETE FROM entries WHERE namespace=?1 AND key=?2")
+        forgetRow = try SQLiteStatement(
             database,
             "DELETE FROM entries WHERE namespace=?1 AND key=?2 AND kind=?3 AND hlc=?4 AND origin=?5 AND sequence=?6")
         putLease = try SQLiteStatement(database, "INSERT OR REPLACE INTO leases VALUES(?1,?2,?3,?4,?5)")
@@ -116,7 +120,13 @@ struct RegistryFile: Sendable {
     /// Whether a group or the facts hold anything that the file does not.
     func needs(_ group: KeptGroup, _ facts: KeptFacts) -> Bool {
         group.isWhole || group.changeCount > 0 || facts != self.facts || group.context.origins != contextOrigins
-            || group.floors != floors
+            || group.floors != floors || hasOldSync(group)
+    }
+
+    /// Whether the file takes the node for alone for much longer than it is.
+    private func hasOldSync(_ group: KeptGroup) -> Bool {
+        guard let synced = group.clock.syncedAt else { return false }
+        return synced &- (clock?.syncedAt ?? 0) >= Self.syncedPause
     }
 
     /// Copies the log into the file as far as readers let it. With `truncating` the log is empty afterwards.
@@ -130,8 +140,8 @@ struct RegistryFile: Sendable {
             try database.execute("DELETE FROM entries; DELETE FROM leases; DELETE FROM origins;")
             (contextOrigins, floors) = ([:], [:])
         }
-        for row in Self.rows(of: group) { try put(row) }
-        for tombstone in group.forgotten { try drop(tombstone) }
+        try putWords(group)
+        for tombstone in group.forgotten { try forget(tombstone) }
         for lease in group.leases { try put(lease) }
         for id in group.endedLeases {
             try dropLease.bind(1, id.rawValue)
@@ -155,34 +165,40 @@ struct RegistryFile: Sendable {
         let key: [UInt8]
     }
 
-    /// The last word of each key.
-    private static func rows(of group: KeptGroup) -> [Row] {
-        let age = { (tombstone: Tombstone) in group.now.unix &- max(0, group.now.monotonic &- tombstone.removedAt) }
-        var rows: [(version: Version, row: () -> Row)] = []
-        var places: [Place: Int] = [:]
-        let isSingle = group.entries.count + group.tombstones.count == 1
-        func add(_ namespace: Namespace, _ key: [UInt8], _ version: Version, _ row: @escaping () -> Row) {
-            if isSingle { return rows.append((version, row)) }
-            let place = Place(namespace: namespace, key: key)
-            if let known = places[place] {
-                if rows[known].version <= version { rows[known] = (version, row) }
-            } else {
-                places[place] = rows.count
-                rows.append((version, row))
-            }
+    /// What a group says of a key at last.
+    private struct LastWord {
+        var note: EntryNote?
+        var tombstone: Tombstone?
+    }
+
+    private mutating func putWords(_ group: KeptGroup) throws(SQLiteError) {
+        if group.notes.count + group.tombstones.count == 1 {
+            // No other word can be about the same key.
+            return try put(LastWord(note: group.notes.first, tombstone: group.tombstones.first), group.now)
         }
-        for (entry, lease) in group.entries {
-            add(entry.namespace, entry.key, entry.version) { Row(KeptEntry(entry, ownLease: lease)) }
+        var words: [Place: LastWord] = [:]
+        words.reserveCapacity(group.notes.count + group.tombstones.count)
+        for note in group.notes {
+            words[Place(namespace: note.entry.namespace, key: note.entry.key), default: LastWord()].note = note
         }
         for tombstone in group.tombstones {
-            add(tombstone.namespace, tombstone.key, tombstone.version) {
+            words[Place(namespace: tombstone.namespace, key: tombstone.key), default: LastWord()].tombstone = tombstone
+        }
+        for word in words.values { try put(word, group.now) }
+    }
+
+    private mutating func put(_ word: LastWord, _ now: Moment) throws(SQLiteError) {
+        if case .put(let entry, let lease)? = word.note { return try put(Row(KeptEntry(entry, ownLease: lease))) }
+        if let tombstone = word.tombstone, tombstone.version >= word.note?.entry.version ?? tombstone.version {
+            let age = max(0, now.monotonic &- tombstone.removedAt)
+            return try put(
                 Row(
                     KeptTombstone(
                         namespace: tombstone.namespace, key: tombstone.key, version: tombstone.version,
-                        removedAt: age(tombstone), wasLeased: tombstone.wasLeased))
-            }
+                        removedAt: now.unix &- age, wasLeased: tombstone.wasLeased)))
         }
-        return rows.map { $0.row() }
+        // Gone without a trace.
+        if let entry = word.note?.entry { try drop(entry.namespace, entry.key) }
     }
 
     private mutating func put(_ row: Row) throws(SQLiteError) {
@@ -204,14 +220,22 @@ struct RegistryFile: Sendable {
         logBytes += Self.pageBytes + (row.value?.count ?? 0)
     }
 
-    private mutating func drop(_ tombstone: Tombstone) throws(SQLiteError) {
-        try dropRow.bind(1, tombstone.namespace.name)
-        try dropRow.bind(2, tombstone.key)
-        try dropRow.bind(3, Int64(tombstone.version.kind.rawValue))
-        try dropRow.bind(4, Int64(bitPattern: tombstone.version.hlc))
-        try dropRow.bind(5, Int64(bitPattern: tombstone.version.origin))
-        try dropRow.bind(6, Int64(bitPattern: tombstone.version.sequence))
+    private mutating func drop(_ namespace: Namespace, _ key: [UInt8]) throws(SQLiteError) {
+        try dropRow.bind(1, namespace.name)
+        try dropRow.bind(2, key)
         try dropRow.run()
+        rowsWritten += 1
+        logBytes += Self.pageBytes
+    }
+
+    private mutating func forget(_ tombstone: Tombstone) throws(SQLiteError) {
+        try forgetRow.bind(1, tombstone.namespace.name)
+        try forgetRow.bind(2, tombstone.key)
+        try forgetRow.bind(3, Int64(tombstone.version.kind.rawValue))
+        try forgetRow.bind(4, Int64(bitPattern: tombstone.version.hlc))
+        try forgetRow.bind(5, Int64(bitPattern: tombstone.version.origin))
+        try forgetRow.bind(6, Int64(bitPattern: tombstone.version.sequence))
+        try forgetRow.run()
         rowsWritten += 1
     }
 
@@ -269,7 +293,7 @@ struct RegistryFile: Sendable {
 
     private mutating func put(_ clock: KeptClock) throws(SQLiteError) {
         guard clock != self.clock else { return }
-        try putFact("clock", "\(clock.hlc) \(clock.origin) \(clock.sequence)")
+        try putFact("clock", "\(clock.hlc) \(clock.origin) \(clock.sequence) \(clock.syncedAt ?? -1)")
         self.clock = clock
     }
 

@@ -51,6 +51,8 @@ struct LeaseRecord {
     let renewedAt: Int64
     let deadline: Int64
     let home: UInt16
+    let isSuspended: Bool
+    let homeVersion: Version?
 }
 
 /// All leases as columns indexed by slot: 50 bytes and a deadline per lease, no object for those with one key.
@@ -64,29 +66,32 @@ struct LeaseTable {
     private var lengths = Column<Int64>()
     private var renewals = Column<Int64>()
     private var owners = Column<LeaseOwner>()
-    /// The number of the node that counts the lease; the top bit marks a granted one.
+    /// The number of the node that counts the lease; the top bit marks a granted one, the next one that does not run.
     private var homes = Column<UInt16>()
+    /// Granted leases can be told of by several operations: the version of the one that made the home what it is.
+    private var homeVersions: [UInt32: Version] = [:]
     private var wheel = LeaseWheel()
     private var free = Deque<UInt32>()
     /// Leases whose id does not tell the slot: granted ones and those of other nodes.
     private var granted: [Int64: UInt32] = [:]
     /// Names of nodes that count leases; the first is this node's.
-    private var homeNames: [String]
+    private var homeNames: HomeNames
     private var nextSerial: UInt64
     private let slotsMax: Int
     /// Granted leases that changed, for who keeps them on a disk; nil when nobody does.
     var touched: Set<Int64>?
 
     private static let sharedMark = UInt16(1) << 15
+    private static let suspendedMark = UInt16(1) << 14
     /// The home of leases that an external store counts.
-    private static let mirrorHome = sharedMark - 1
+    private static let mirrorHome = suspendedMark - 1
     private static let ownMark = Int64(1) << 62
     private static let serialMask = (UInt64(1) << 38) - 1
 
     init(node: String, origin: UInt64, slotsMax: Int) {
         self.slotsMax = min(slotsMax, 1 << 24)
         deadlines = LeaseDeadlines(capacity: self.slotsMax)
-        homeNames = [node]
+        homeNames = HomeNames(node: node, capacity: Int(Self.mirrorHome))
         nextSerial = origin & Self.serialMask
     }
 
@@ -104,18 +109,24 @@ struct LeaseTable {
         return granted[id.rawValue]
     }
 
+    /// The name of this node.
+    var node: String { homeNames.names[0] }
+
     func id(_ slot: UInt32) -> LeaseID { LeaseID(ids[Int(slot)]) }
     func owner(_ slot: UInt32) -> LeaseOwner { owners[Int(slot)] }
     func length(_ slot: UInt32) -> Int64 { lengths[Int(slot)] }
-    func isSuspended(_ slot: UInt32) -> Bool { isHome(slot) && deadlines.deadline(slot) == .max }
+    /// Whether the lease does not run, wherever it is counted.
+    func isSuspended(_ slot: UInt32) -> Bool { homes[Int(slot)] & Self.suspendedMark != 0 }
     /// Whether this node counts the lease.
     func isHome(_ slot: UInt32) -> Bool { home(slot) == 0 }
-    func homeName(_ slot: UInt32) -> String { isMirrored(slot) ? "" : homeNames[Int(home(slot))] }
+    func homeName(_ slot: UInt32) -> String { isMirrored(slot) ? "" : homeNames.names[Int(home(slot))] }
     /// Whether an external store counts the lease.
     func isMirrored(_ slot: UInt32) -> Bool { home(slot) == Self.mirrorHome }
     /// Whether the length of the lease is known; that of a mirrored one comes later than the lease.
     func hasLength(_ slot: UInt32) -> Bool { lengths[Int(slot)] >= 0 }
-    private func home(_ slot: UInt32) -> UInt16 { homes[Int(slot)] & ~Self.sharedMark }
+    private func home(_ slot: UInt32) -> UInt16 {
+        homes[Int(slot)] & ~(Self.sharedMark | Self.suspendedMark)
+    }
 
     /// Whether the lease was granted by itself and may own many keys.
     func isShared(_ slot: UInt32) -> Bool { homes[Int(slot)] & Self.sharedMark != 0 }
@@ -149,7 +160,8 @@ struct LeaseTable {
     func record(_ slot: UInt32) -> LeaseRecord {
         LeaseRecord(
             slot: slot, length: lengths[Int(slot)], renewedAt: renewals[Int(slot)],
-            deadline: deadlines.deadline(slot), home: home(slot))
+            deadline: deadlines.deadline(slot), home: home(slot), isSuspended: isSuspended(slot),
+            homeVersion: homeVersions[slot])
     }
 
     // MARK: Writing
@@ -198,6 +210,7 @@ struct LeaseTable {
         if granted[ids[index]] == slot { granted[ids[index]] = nil }
         ids[index] = 0
         owners[index] = .nobody
+        homeVersions[slot] = nil
         free.append(slot)
     }
 
@@ -209,6 +222,7 @@ struct LeaseTable {
         }
         lengths[index] = length
         renewals[index] = now.unix
+        mark(slot, suspended: suspended)
         if !isHome(slot) {
             deadlines.set(slot, -length - 1)
             wheel.cancel(slot)
@@ -228,9 +242,53 @@ struct LeaseTable {
         return taken
     }
 
+    private mutating func mark(_ slot: UInt32, suspended: Bool) {
+        let index = Int(slot)
+        homes[index] = suspended ? homes[index] | Self.suspendedMark : homes[index] & ~Self.suspendedMark
+    }
+
     /// Restarts the lease with the length it has; a suspended one stays so.
     mutating func renew(_ slot: UInt32, now: Moment) {
         start(slot, length: lengths[Int(slot)], suspended: isSuspended(slot), now: now)
+    }
+
+    /// Restarts the lease as of `age` milliseconds ago, unless it runs longer already.
+    mutating func renew(_ slot: UInt32, age: Int64, now: Moment) {
+        guard isHome(slot), !isSuspended(slot) else { return }
+        let age = min(max(age, 0), lengths[Int(slot)])
+        let deadline = now.monotonic &+ lengths[Int(slot)] &- age
+        renewals[Int(slot)] = max(renewals[Int(slot)], now.unix &- age)
+        guard deadline > deadlines.deadline(slot) else { return }
+        deadlines.set(slot, deadline)
+        wheel.schedule(slot, deadline: deadline, now: now.monotonic)
+    }
+
+    /// Has a lease that has run out looked at again later.
+    mutating func lookAgain(_ slot: UInt32, at time: Int64, now: Int64) {
+        // The wheel would leave it in the bucket that has just been passed.
+        wheel.cancel(slot)
+        wheel.schedule(slot, deadline: time, now: now)
+    }
+
+    /// The names of the nodes that count leases, in byte order. O(slots).
+    func homesInUse() -> [String] {
+        let used = homeNumbersInUse()
+        return homeNames.names.indices.filter { used[$0] }.map { homeNames.names[$0] }
+            .sorted { ByteOrder.compare($0, $1) < 0 }
+    }
+
+    private func homeNumbersInUse() -> [Bool] {
+        var used = [Bool](repeating: false, count: homeNames.names.count)
+        for slot in ids.indices where ids[slot] != 0 && Int(home(UInt32(slot))) < used.count {
+            used[Int(home(UInt32(slot)))] = true
+        }
+        return used
+    }
+
+    /// The slots of the leases that a node counts. O(slots).
+    func slots(countedBy name: String) -> [UInt32] {
+        guard let number = homeNames.number(of: name) else { return [] }
+        return ids.indices.filter { ids[$0] != 0 && home(UInt32($0)) == number }.map { UInt32($0) }
     }
 
     // MARK: Leases that an external store counts
@@ -277,15 +335,22 @@ struct LeaseTable {
     /// Makes `home` the node that counts this lease, which the caller then starts.
     mutating func setHome(_ slot: UInt32, _ home: UInt16) {
         if isShared(slot) { touched?.insert(ids[Int(slot)]) }
-        homes[Int(slot)] = home | (homes[Int(slot)] & Self.sharedMark)
+        homes[Int(slot)] = home | (homes[Int(slot)] & (Self.sharedMark | Self.suspendedMark))
     }
 
-    /// The number of a node's name; 0 is this node. At most 32,766 names are told apart, the rest share the last.
-    mutating func homeIndex(_ name: String) -> UInt16 {
-        if let index = homeNames.firstIndex(where: { ByteOrder.same($0, name) }) { return UInt16(index) }
-        guard homeNames.count < Int(Self.mirrorHome) else { return Self.mirrorHome - 1 }
-        homeNames.append(name)
-        return UInt16(homeNames.count - 1)
+    /// Whether an operation of this version may say who counts a granted lease; notes it when so. Every order of the
+    /// lease's writes ends with the home that the greatest of them names.
+    mutating func takesHome(_ slot: UInt32, of version: Version) -> Bool {
+        guard isShared(slot) else { return true }
+        if let known = homeVersions[slot], version < known { return false }
+        homeVersions[slot] = version
+        return true
+    }
+
+    /// The number of a node's name; 0 is this node. Up to 16,383 names are told apart at a time.
+    mutating func homeNumber(_ name: String) -> UInt16 {
+        if let number = homeNames.number(of: name) { return number }
+        return homeNames.add(name, inUse: homeNames.isFull ? homeNumbersInUse() : [])
     }
 
     /// Puts the numbers back as they were.
@@ -294,6 +359,8 @@ struct LeaseTable {
         lengths[index] = record.length
         renewals[index] = record.renewedAt
         setHome(record.slot, record.home)
+        mark(record.slot, suspended: record.isSuspended)
+        homeVersions[record.slot] = record.homeVersion
         deadlines.set(record.slot, record.deadline)
         if record.deadline == .max || record.deadline < 0 {
             wheel.cancel(record.slot)

@@ -3,6 +3,7 @@ extension StoreCore {
     mutating func apply(_ intents: [Intent], now: Moment) throws(RegistryError) -> Outcome {
         var batch = beginBatch()
         do throws(RegistryError) {
+            if !intents.allSatisfy(\.isRenewal) { try checkFence() }
             try Validation.bound("intents", intents.count, limits.maxIntentsPerBatch)
             for (index, intent) in intents.enumerated() { try perform(intent, at: index, &batch, now: now) }
             try checkKeeping(batch.changes)
@@ -65,7 +66,10 @@ extension StoreCore {
         batch.renewals += 1
         if leases.isHome(slot) {
             leases.renew(slot, now: now)
+        } else if canForward(slot) {
+            batch.forwarded.append(slot)
         } else {
+            try checkFence()
             adopt(slot, &batch, now: now)
         }
     }
@@ -74,7 +78,10 @@ extension StoreCore {
     mutating func adopt(_ slot: UInt32, _ batch: inout Batch, now: Moment) {
         leases.setHome(slot, 0)
         leases.start(slot, length: leases.length(slot), suspended: false, now: now)
-        for entry in leases.owner(slot).entries { rewrite(entry, over: entry.version.hlc, &batch, now: now) }
+        for entry in leases.owner(slot).entries {
+            rewrite(entry, over: entry.version.hlc, &batch, now: now)
+            if let version = batch.changes.last?.version { _ = leases.takesHome(slot, of: version) }
+        }
     }
 
     /// Writes an entry again as it is, with a new version.
@@ -112,7 +119,7 @@ extension StoreCore {
             throw .notFound(key: key)
         }
         if let loser = draft.displaced { delete(loser, &batch, now: now) }
-        let lease = try take(request, of: previous, &batch, now: now)
+        let lease = try take(request, of: previous, isSameValue: draft.isSame, &batch, now: now)
         let isEqual = draft.isSame && lease.isSame && previous != nil
         let version: Version
         if let previous, isEqual {
@@ -160,7 +167,7 @@ extension StoreCore {
     // MARK: Leases of puts
 
     private mutating func take(
-        _ request: LeaseRequest, of previous: Entry?, _ batch: inout Batch, now: Moment
+        _ request: LeaseRequest, of previous: Entry?, isSameValue: Bool, _ batch: inout Batch, now: Moment
     ) throws(RegistryError) -> (id: LeaseID?, slot: UInt32, isSame: Bool) {
         switch request {
         case .keep:
@@ -175,10 +182,23 @@ extension StoreCore {
             leave(previous, &batch)
             return (id, slot, false)
         case .own(let milliseconds):
+            if isSameValue, let same = forwardedOwn(milliseconds, of: previous, &batch) { return same }
             return try takeOwn(milliseconds, suspended: false, of: previous, &batch, now: now)
         case .suspended(let milliseconds):
             return try takeOwn(milliseconds, suspended: true, of: previous, &batch, now: now)
         }
+    }
+
+    /// A put that repeats what is there is a heartbeat, which the lease's home is told of.
+    private func forwardedOwn(
+        _ length: Int64, of previous: Entry?, _ batch: inout Batch
+    ) -> (id: LeaseID?, slot: UInt32, isSame: Bool)? {
+        guard let previous, let lease = previous.lease else { return nil }
+        let slot = previous.deadlineSlot
+        guard canForward(slot), !leases.isShared(slot), leases.length(slot) == length, !leases.isSuspended(slot)
+        else { return nil }
+        batch.forwarded.append(slot)
+        return (lease, slot, true)
     }
 
     private mutating func takeOwn(
@@ -209,6 +229,12 @@ extension StoreCore {
 }
 
 extension Intent {
+    /// Whether it only restarts a lease.
+    var isRenewal: Bool {
+        if case .renew = self { return true }
+        return false
+    }
+
     var namespace: Namespace {
         switch self {
         case .put(let namespace, _, _, _, _), .renew(let namespace, _), .delete(let namespace, _, _),

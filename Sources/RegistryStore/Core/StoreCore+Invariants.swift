@@ -17,6 +17,7 @@ extension StoreCore {
             }
             if let problem { return "namespace \(name): \(problem)" }
         }
+        if let problem = checkReplica() { return "replication: \(problem)" }
         if sums.entries != entryCount || sums.bytes != entryBytes { return "the sums of the entries are wrong" }
         if sums.instances != instanceCount || sums.services != serviceCount { return "the sums of services are wrong" }
         for id in leases.allIDs(sharedOnly: true) {
@@ -28,6 +29,23 @@ extension StoreCore {
             sum + (leases.slot(of: id).map { leases.owner($0).entries.count } ?? 0)
         }
         return owned == sums.owned ? nil : "leases own \(owned) entries, \(sums.owned) entries have leases"
+    }
+
+    /// Whether the index of dots and the hashes are what they would be if they were made now.
+    private func checkReplica() -> String? {
+        if let problem = tombstones.checkInvariants() { return problem }
+        guard let replica else { return nil }
+        if let problem = replica.checkInvariants() { return "dots: \(problem)" }
+        let anew = ReplicaIndex(key: replica.key)
+        for change in snapshot().changes { if let entry = change.current { anew.insert(entry) } }
+        guard anew.hash == replica.hash, anew.sums == replica.sums else { return "the hashes are wrong" }
+        guard anew.count == replica.count else { return "\(replica.count) dots instead of \(anew.count)" }
+        var problem: String?
+        replica.forEach(from: .first) { entry in
+            if self.entry(entry.namespace, key: entry.key) !== entry { problem = "a dot leads to an old entry" }
+            return problem == nil
+        }
+        return problem
     }
 
     private func check(_ index: NamespaceIndex) -> String? {

@@ -1,70 +1,44 @@
-/// An operation as replication carries it: the last word of some node about one key.
-package struct RemoteOperation: Sendable {
-    package var namespace: Namespace
-    package var key: [UInt8]
-    package var version: Version
-    /// Nil for an expiry or a delete.
-    package var value: PutValue?
-    package var lease: RemoteLease?
-
-    /// The lease of a write, and the node that counts it.
-    package struct RemoteLease: Hashable, Sendable {
-        package var id: LeaseID
-        package var milliseconds: Int64
-        package var isShared: Bool
-        package var isSuspended: Bool
-        package var home: String
-
-        package init(id: LeaseID, milliseconds: Int64, isShared: Bool, isSuspended: Bool, home: String) {
-            self.id = id
-            self.milliseconds = milliseconds
-            self.isShared = isShared
-            self.isSuspended = isSuspended
-            self.home = home
-        }
-    }
-
-    package init(
-        namespace: Namespace, key: [UInt8], version: Version, value: PutValue?, lease: RemoteLease? = nil
-    ) {
-        self.namespace = namespace
-        self.key = key
-        self.version = version
-        self.value = value
-        self.lease = lease
-    }
-}
-
 extension StoreCore {
     /// Takes over what other nodes did, as one batch: per key the greatest version stays. Operations that are known,
     /// older, or malformed (no value in a write, over a limit) change nothing.
     mutating func merge(_ operations: [RemoteOperation], now: Moment) -> Outcome {
         var batch = beginBatch()
         batch.hasTombstones = true
-        for operation in operations where isAcceptable(operation) && !isKnown(operation.version) {
+        var fresh: [RemoteOperation] = []
+        var refused = 0
+        for operation in operations where !isKnown(operation.version) {
+            guard isAcceptable(operation), hasRoom(forLeaseOf: operation) else {
+                refused += 1
+                continue
+            }
             clock.observe(operation.version.hlc, unix: now.unix)
             context.insert(origin: operation.version.origin, sequence: operation.version.sequence)
             let index = space(operation.namespace)
             let current = index.byKey.find(operation.key)
             let known = current?.version ?? tombstones.find(operation.namespace, operation.key)?.version
-            if MergeRule.wins(operation.version, over: known) {
-                if let value = operation.value {
-                    write(operation, value, over: current, in: index, &batch, now: now)
-                } else if let current {
-                    end(current, by: operation, in: index, &batch, now: now)
-                } else {
-                    tombstones.insert(
-                        index.namespace, operation.key, operation.version, at: now.monotonic,
-                        wasLeased: operation.version.kind == .expiry)
-                }
+            guard MergeRule.wins(operation.version, over: known) else { continue }
+            fresh.append(operation)
+            if let value = operation.value {
+                write(operation, value, over: current, in: index, &batch, now: now)
+            } else if let current {
+                end(current, by: operation, in: index, &batch, now: now)
+            } else {
+                tombstones.insert(
+                    index.namespace, operation.key, operation.version, at: now.monotonic,
+                    wasLeased: operation.wasLeased || operation.version.kind == .expiry)
             }
         }
         for operation in operations { dropEmpty(operation.namespace) }
-        return commit(batch, now: now)
+        var outcome = commit(batch, now: now)
+        outcome.fresh = fresh
+        outcome.refused = refused
+        counters.remoteRefused += refused
+        return outcome
     }
 
+    /// What has an origin of this process was made here, or is a lie.
     private func isKnown(_ version: Version) -> Bool {
-        if version.origin == clock.origin { return version.sequence <= clock.sequence }
+        if version.origin == clock.origin { return true }
         return context.contains(origin: version.origin, sequence: version.sequence)
     }
 
@@ -72,13 +46,14 @@ extension StoreCore {
         guard (operation.value != nil) == (operation.version.kind == .write), !operation.key.isEmpty else {
             return false
         }
+        guard operation.version.sequence > 0 else { return false }
         guard operation.key.count <= limits.maxKeyBytes, !operation.namespace.name.utf8.contains(0),
             operation.namespace.name.utf8.count <= limits.maxNamespaceBytes
         else { return false }
         if let lease = operation.lease {
-            guard lease.id.rawValue != 0, (0...limits.maxLeaseMilliseconds).contains(lease.milliseconds) else {
-                return false
-            }
+            guard lease.id.rawValue != 0, (0...limits.maxLeaseMilliseconds).contains(lease.milliseconds),
+                (1...limits.maxNodeNameBytes).contains(lease.home.utf8.count)
+            else { return false }
         }
         switch operation.value {
         case .bytes(let bytes): return bytes.count <= limits.maxValueBytes
@@ -89,15 +64,18 @@ extension StoreCore {
         }
     }
 
+    /// Whether the lease of an operation is known or has a free slot.
+    private func hasRoom(forLeaseOf operation: RemoteOperation) -> Bool {
+        guard let lease = operation.lease, leases.isFull else { return true }
+        return leases.slot(of: lease.id) != nil
+    }
+
     /// Ends an entry, unless it is an expiry of a lease that this node counts and that has not run out: then the entry
     /// is written anew, so that no clock but the home's can expire it.
     private mutating func end(
         _ entry: Entry, by operation: RemoteOperation, in index: NamespaceIndex, _ batch: inout Batch, now: Moment
     ) {
-        let runsHere =
-            entry.lease != nil && leases.isHome(entry.deadlineSlot)
-            && leases.deadlines.deadline(entry.deadlineSlot) > now.monotonic
-        if operation.version.kind == .expiry, runsHere {
+        if operation.version.kind == .expiry, runsHere(entry, now: now), clock.plantedFault != .noReassert {
             rewrite(entry, over: operation.version.hlc, &batch, now: now)
         } else {
             remove(entry, version: operation.version, in: index, &batch)
@@ -111,7 +89,7 @@ extension StoreCore {
     ) {
         var draft = remoteDraft(value, operation, in: index, &batch)
         draft.shareTexts(in: index)
-        let lease = hold(operation.lease, of: previous, &batch, now: now)
+        let lease = hold(operation.lease, as: operation.version, of: previous, &batch, now: now)
         let current = Entry(
             namespace: index.namespace, key: previous?.key ?? operation.key, content: draft.content,
             storedValue: draft.storedValue, lease: lease.id, deadlineSlot: lease.slot, version: operation.version,
@@ -175,17 +153,19 @@ extension StoreCore {
 
     /// The slot of the lease that an operation names: made, or taken over with what the operation says of it.
     private mutating func hold(
-        _ lease: RemoteOperation.RemoteLease?, of previous: Entry?, _ batch: inout Batch, now: Moment
+        _ lease: RemoteOperation.RemoteLease?, as version: Version, of previous: Entry?, _ batch: inout Batch,
+        now: Moment
     ) -> (id: LeaseID?, slot: UInt32) {
         if let previous, let old = previous.lease, old != lease?.id, !leases.isShared(previous.deadlineSlot) {
             batch.ended.append(previous.deadlineSlot)
         }
         guard let lease else { return (nil, LeaseDeadlines.none) }
-        let home = leases.homeIndex(lease.home)
+        let home = leases.homeNumber(lease.home)
         if let slot = leases.slot(of: lease.id), leases.isShared(slot) == lease.isShared {
             // A lease of one entry cannot be shared by a second key, whatever a peer says.
             let isFree = lease.isShared || previous?.lease == lease.id
             guard isFree else { return (nil, LeaseDeadlines.none) }
+            guard leases.takesHome(slot, of: version) else { return (lease.id, slot) }
             leases.setHome(slot, home)
             leases.start(slot, length: lease.milliseconds, suspended: lease.isSuspended, now: now)
             return (lease.id, slot)
@@ -193,6 +173,7 @@ extension StoreCore {
         guard leases.slot(of: lease.id) == nil,
             let slot = leases.allocate(id: lease.id, shared: lease.isShared, length: lease.milliseconds, home: home)
         else { return (nil, LeaseDeadlines.none) }
+        _ = leases.takesHome(slot, of: version)
         leases.start(slot, length: lease.milliseconds, suspended: lease.isSuspended, now: now)
         return (lease.id, slot)
     }

@@ -164,7 +164,7 @@ extension StoreCore {
     private mutating func take(_ entry: Entry, _ mirror: inout MirrorBatch, _ batch: inout Batch, now: Moment) {
         let version: Version
         if entry.lease != nil, let overdue = mirror.ended[entry.deadlineSlot] {
-            version = clock.expiry(of: entry.version)
+            version = clock.expiry(of: entry.version, unix: now.unix)
             leases.endMirrored(entry.deadlineSlot, overdue: overdue, now: now)
         } else {
             version = clock.next(.delete, over: entry.version.hlc, unix: now.unix)

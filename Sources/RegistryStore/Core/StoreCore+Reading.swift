@@ -83,6 +83,9 @@ extension StoreCore {
         counts.renewals = counters.renewals
         counts.expirations = counters.expirations
         counts.refusals = counters.refusals
+        counts.remoteRefused = counters.remoteRefused
+        counts.origins = context.origins.count
+        counts.gaps = context.origins.values.reduce(0) { $0 + $1.gaps.count }
         counts.tombstonesEvicted = tombstones.evicted
         counts.feedEventsDropped = feed.dropped
         return counts

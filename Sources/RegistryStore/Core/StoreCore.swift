@@ -15,6 +15,20 @@ struct StoreCore: ~Copyable {
     var context: CausalContext
     /// Why nothing can be kept on the disk now; nil when it can, or need not be.
     var keepingFailure: RegistryError?
+    /// Since when an origin of the context has had neither entry nor tombstone, in monotonic milliseconds.
+    var idleOrigins: [UInt64: Int64] = [:]
+    /// When origins were looked through last, in monotonic milliseconds.
+    var lastSweep: Int64 = 0
+    /// When a session with a peer was completed, or a peer had nothing new, in monotonic milliseconds; nil before that.
+    var lastSync: Int64?
+    /// Reset sessions completed here: what they removed has left no trace for those whom this node tells.
+    var resetsJoined = 0
+    /// What replication looks entries up by; nil until the node is one of a cluster.
+    var replica: ReplicaIndex?
+    /// Heartbeats for leases that other nodes count; nil when such a heartbeat makes this node the home.
+    var forwarding: HeartbeatQueue?
+    /// Why this node must not make versions now; nil when it may.
+    var fence: WriteFence?
     /// Batches that changed something since the start.
     private(set) var revision: Int64 = 0
     private(set) var entryCount = 0
@@ -30,6 +44,7 @@ struct StoreCore: ~Copyable {
         var renewals = 0
         var expirations = 0
         var refusals = 0
+        var remoteRefused = 0
     }
 
     /// `origin` must differ between any two processes that ever share a cluster.
@@ -57,6 +72,8 @@ struct StoreCore: ~Copyable {
         var changed: [LeaseRecord] = []
         var ended: [UInt32] = []
         var renewals = 0
+        /// Slots of leases counted elsewhere whose heartbeats are to be passed on.
+        var forwarded: [UInt32] = []
         /// A removal in this batch: a later put of the key must be newer than it.
         var hasRemovals = false
         /// Tombstones were kept as the changes came, as a batch can that is never taken back.
@@ -71,6 +88,10 @@ struct StoreCore: ~Copyable {
         /// Nil when nothing changed.
         var batch: ChangeBatch?
         var skipped: [SkippedValue] = []
+        /// Operations of other nodes that had not been seen before.
+        var fresh: [RemoteOperation] = []
+        /// Operations of other nodes that this node could not take over.
+        var refused = 0
     }
 
     func beginBatch() -> Batch { Batch(revision: revision + 1, clockBefore: clock) }
@@ -85,6 +106,7 @@ struct StoreCore: ~Copyable {
     mutating func commit(_ batch: Batch, now: Moment) -> Outcome {
         for slot in batch.ended { leases.release(slot) }
         counters.renewals += batch.renewals
+        for slot in batch.forwarded { _ = forward(slot, now: now) }
         guard !batch.changes.isEmpty else {
             return Outcome(receipt: Receipt(revision: revision, changes: []))
         }
@@ -151,6 +173,7 @@ struct StoreCore: ~Copyable {
         serviceCount -= index.serviceCount
         index.replace(previous, by: current)
         serviceCount += index.serviceCount
+        if let replica { Self.note(previous, current, in: replica) }
         if let previous {
             if previous.lease != current?.lease { leases.detach(previous) }
             entryCount -= 1
@@ -163,6 +186,12 @@ struct StoreCore: ~Copyable {
             entryBytes += current.cost
             if current.isVisibleInstance { instanceCount += 1 }
         }
+    }
+
+    private static func note(_ previous: Entry?, _ current: Entry?, in replica: ReplicaIndex) {
+        if let previous, let current, previous.version == current.version { return replica.replace(by: current) }
+        if let previous { replica.remove(previous) }
+        if let current { replica.insert(current) }
     }
 
     /// Removes an entry within a batch; a lease of its own ends with it.

@@ -20,8 +20,8 @@ package final class Tombstone: Sendable {
         self.slot = slot
     }
 
-    /// Estimated memory: object, key array, places in the tree and the order of age.
-    var cost: Int { 192 + key.count }
+    /// Estimated memory: object, key array, places in two trees and the order of age.
+    var cost: Int { 216 + key.count }
 }
 
 /// Tombstones by namespace and key.
@@ -36,6 +36,7 @@ enum TombstoneOrder: TreeOrder {
 /// All tombstones: found by key in O(log n), given up by age or, oldest first, under the memory bound.
 struct TombstoneTable: ~Copyable {
     private var tree = OrderedTree<TombstoneOrder>()
+    private var dots = OrderedTree<TombstoneDotOrder>()
     /// By slot; nil in free ones.
     private var slots = Column<Tombstone?>()
     private var links = SlotLinks()
@@ -50,6 +51,8 @@ struct TombstoneTable: ~Copyable {
     private(set) var floors: [UInt64: UInt64] = [:]
     /// For who keeps tombstones on a disk; nil when nobody does.
     var news: TombstoneNews?
+    /// A floor was not noted for want of room: no peer is known to have all that is forgotten here.
+    private(set) var hasLostFloors = false
 
     private let bytesMax: Int
     private let leasedKeep: Int64
@@ -64,6 +67,27 @@ struct TombstoneTable: ~Copyable {
     }
 
     var count: Int { tree.count }
+
+    /// The tombstones from a dot on, in the order of dots, until `body` gives false.
+    func forEach(from dot: Dot, _ body: (Tombstone) -> Bool) { dots.forEach(from: dot.sortBytes, body) }
+
+    /// Takes over what a peer has forgotten of an origin.
+    mutating func raiseFloor(of origin: UInt64, to floor: UInt64) {
+        guard floor > 0 else { return }
+        let known = floors[origin] ?? 0
+        guard known > 0 || floors.count < originsMax else {
+            hasLostFloors = true
+            return
+        }
+        floors[origin] = max(known, floor)
+    }
+
+    mutating func forgetFloor(of origin: UInt64) { floors[origin] = nil }
+
+    mutating func forgetFloors() {
+        floors = [:]
+        hasLostFloors = false
+    }
 
     func find(_ namespace: Namespace, _ key: [UInt8]) -> Tombstone? {
         tree.isEmpty ? nil : tree.find(TombstoneOrder.probe(namespace, key))
@@ -89,6 +113,7 @@ struct TombstoneTable: ~Copyable {
         slots[Int(slot)] = tombstone
         tree.insert(tombstone)
         news?.made.append(tombstone)
+        dots.insert(tombstone)
         bytes += tombstone.cost
         if wasLeased { links.append(slot, to: &leased) } else { links.append(slot, to: &permanent) }
         while bytes > bytesMax, let oldest = oldest() {
@@ -111,7 +136,11 @@ struct TombstoneTable: ~Copyable {
     }
 
     /// Takes over how far an earlier process has forgotten.
-    mutating func restoreFloor(of origin: UInt64, to floor: UInt64) { floors[origin] = floor }
+    mutating func restoreFloor(of origin: UInt64, to floor: UInt64) {
+        raiseFloor(of: origin, to: floor)
+        // Whether one was lost is not kept: where there was no room for more, one may have been.
+        if floors.count >= originsMax { hasLostFloors = true }
+    }
 
     /// Forgets the tombstone of a key that was written again; a newer version stands for it now.
     mutating func supersede(_ namespace: Namespace, _ key: [UInt8]) {
@@ -120,6 +149,8 @@ struct TombstoneTable: ~Copyable {
 
     private mutating func remove(_ tombstone: Tombstone) {
         tree.remove(TombstoneOrder.probe(tombstone.namespace, tombstone.key))
+        let dot = tombstone.version.dot.sortBytes
+        if dots.find(dot) === tombstone { dots.remove(dot) }
         bytes -= tombstone.cost
         let slot = tombstone.slot
         if tombstone.wasLeased { links.remove(slot, from: &leased) } else { links.remove(slot, from: &permanent) }
@@ -154,9 +185,12 @@ struct TombstoneTable: ~Copyable {
     private mutating func forget(_ tombstone: Tombstone) {
         remove(tombstone)
         news?.forgotten.append(tombstone)
-        let origin = tombstone.version.origin
-        let floor = floors[origin] ?? 0
-        guard floor > 0 || floors.count < originsMax else { return }
-        floors[origin] = max(floor, tombstone.version.sequence)
+        raiseFloor(of: tombstone.version.origin, to: tombstone.version.sequence)
+    }
+
+    /// What is wrong with the two trees; nil when nothing is.
+    func checkInvariants() -> String? {
+        if let problem = dots.checkInvariants() { return "tombstones by dot: \(problem)" }
+        return dots.count <= tree.count ? nil : "\(dots.count) dots of \(tree.count) tombstones"
     }
 }

@@ -72,6 +72,11 @@ final class NamespaceIndex {
         return result
     }
 
+    /// Instances of a service. O(log n).
+    func instanceCount(of service: String) -> Int {
+        byService.rank(ServiceOrder.end(service)) - byService.rank(ServiceOrder.start(service))
+    }
+
     /// The service names in byte order. O(services * log n).
     func serviceNames() -> [String] {
         var result: [String] = []

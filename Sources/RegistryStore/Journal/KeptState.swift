@@ -78,8 +78,11 @@ package struct KeptClock: Hashable, Sendable {
     /// The process, and how many operations it has made.
     package var origin: UInt64
     package var sequence: UInt64
+    /// Unix milliseconds when the node last had all that some peer had; nil before it did.
+    package var syncedAt: Int64?
 
-    package init(hlc: UInt64, origin: UInt64, sequence: UInt64) {
+    package init(hlc: UInt64, origin: UInt64, sequence: UInt64, syncedAt: Int64? = nil) {
+        self.syncedAt = syncedAt
         self.hlc = hlc
         self.origin = origin
         self.sequence = sequence
@@ -114,12 +117,27 @@ package struct KeptContent: Hashable, Sendable {
     package init() {}
 }
 
+/// What happened to an entry.
+package enum EntryNote: Sendable {
+    /// It is there, with the lease that it has for itself.
+    case put(Entry, ownLease: KeptLease?)
+    /// It is not there any more. A removal that leaves a tombstone is told by that as well.
+    case gone(Entry)
+
+    package var entry: Entry {
+        switch self {
+        case .put(let entry, _), .gone(let entry): entry
+        }
+    }
+}
+
 /// What has changed in a store since the group before: to be kept as a whole or not at all.
 package struct KeptGroup: Sendable {
     /// The group holds all there is: what else is kept is to go.
     package var isWhole = false
-    /// In the order of the writes; of one key the greatest version counts, of equal ones the last.
-    package var entries: [(entry: Entry, ownLease: KeptLease?)] = []
+    /// In the order of the writes: the last one of a key counts.
+    package var notes: [EntryNote] = []
+    /// Those of one key are newer than what they removed.
     package var tombstones: [Tombstone] = []
     /// Tombstones that are not remembered any more.
     package var forgotten: [Tombstone] = []
@@ -133,7 +151,7 @@ package struct KeptGroup: Sendable {
     package var now: Moment
 
     package var changeCount: Int {
-        entries.count + tombstones.count + forgotten.count + leases.count + endedLeases.count
+        notes.count + tombstones.count + forgotten.count + leases.count + endedLeases.count
     }
 }
 

@@ -3,10 +3,10 @@ extension StoreCore {
     func wholeGroup(now: Moment) -> KeptGroup {
         var group = emptyGroup(now: now)
         group.isWhole = true
-        group.entries.reserveCapacity(entryCount)
+        group.notes.reserveCapacity(entryCount)
         for namespace in namespaces.keys.sorted() {
             namespaces[namespace]?.byKey.forEach { entry in
-                group.entries.append((entry, leases.ownLease(of: entry)))
+                group.notes.append(.put(entry, ownLease: leases.ownLease(of: entry)))
                 return true
             }
         }
@@ -19,7 +19,10 @@ extension StoreCore {
     func emptyGroup(now: Moment) -> KeptGroup {
         KeptGroup(
             context: context, floors: tombstones.floors,
-            clock: KeptClock(hlc: clock.last, origin: clock.origin, sequence: clock.sequence), revision: revision,
+            clock: KeptClock(
+                hlc: clock.last, origin: clock.origin, sequence: clock.sequence,
+                syncedAt: lastSync.map { now.unix &- max(0, now.monotonic &- $0) }),
+            revision: revision,
             now: now)
     }
 
@@ -39,6 +42,7 @@ extension StoreCore {
         if let kept = content.clock {
             clock.restore(kept.hlc)
             context.restore(origin: kept.origin, head: kept.sequence, gaps: [])
+            lastSync = kept.syncedAt.map { now.monotonic &- max(0, now.unix &- $0) }
         }
         for (origin, kept) in content.origins.sorted(by: { $0.key < $1.key }) {
             context.restore(origin: origin, head: kept.head, gaps: kept.gaps)
@@ -82,6 +86,7 @@ extension StoreCore {
         }
         var draft = draft(of: kept, in: index)
         draft.shareTexts(in: index)
+        if slot != LeaseDeadlines.none { _ = leases.takesHome(slot, of: kept.version) }
         let isCountedHere = slot != LeaseDeadlines.none && leases.isHome(slot)
         let version =
             isRenamed && isCountedHere ? clock.next(.write, over: kept.version.hlc, unix: now.unix) : kept.version
@@ -113,7 +118,7 @@ extension StoreCore {
     /// Makes a lease that is not there, which begins anew; nil when there is no room, or when its id is another's.
     private mutating func hold(_ lease: KeptLease, now: Moment) -> UInt32? {
         guard lease.id.rawValue != 0, lease.milliseconds >= 0, leases.slot(of: lease.id) == nil else { return nil }
-        let home = lease.home.map { leases.homeIndex($0) } ?? 0
+        let home = lease.home.map { leases.homeNumber($0) } ?? 0
         guard
             let slot = leases.allocate(id: lease.id, shared: lease.isShared, length: lease.milliseconds, home: home)
         else { return nil }

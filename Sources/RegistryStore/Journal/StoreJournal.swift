@@ -5,11 +5,11 @@ final class JournalPosition: Sendable {
     let count = Atomic<Int>(0)
 }
 
-/// The entries that were written since they were asked for last, for who keeps them on a disk. Removals are noted by
-/// the table of tombstones, granted leases by theirs.
+/// What happened to entries since it was asked for last, for who keeps them on a disk. Tombstones and granted leases are
+/// noted by their tables.
 struct StoreJournal {
     let position: JournalPosition
-    private(set) var entries: [(entry: Entry, ownLease: KeptLease?)] = []
+    private(set) var notes: [EntryNote] = []
     /// There was too much to note: all of the store has to be kept anew.
     private(set) var hasOverflowed = false
     private let countMax: Int
@@ -25,9 +25,13 @@ struct StoreJournal {
         var isChanged = false
         for change in batch.changes where change.contentChanged {
             isChanged = true
-            guard let entry = change.current else { continue }
-            if entries.count >= countMax { overflow() }
-            if !hasOverflowed { entries.append((entry, leases.ownLease(of: entry))) }
+            if notes.count >= countMax { overflow() }
+            guard !hasOverflowed else { continue }
+            if let entry = change.current {
+                notes.append(.put(entry, ownLease: leases.ownLease(of: entry)))
+            } else if let previous = change.previous {
+                notes.append(.gone(previous))
+            }
         }
         if isChanged { position.count.add(1, ordering: .relaxed) }
     }
@@ -38,15 +42,15 @@ struct StoreJournal {
     /// All of the store has to be kept anew.
     mutating func overflow() {
         hasOverflowed = true
-        entries = []
+        notes = []
     }
 
-    mutating func take() -> [(entry: Entry, ownLease: KeptLease?)] {
+    mutating func take() -> [EntryNote] {
         defer {
-            entries = []
+            notes = []
             hasOverflowed = false
         }
-        return entries
+        return notes
     }
 }
 

@@ -1,0 +1,185 @@
+// One node at a time is probed: directly, then through others and by stream.
+
+/// The probe that is under way.
+struct Probe: Sendable {
+    let sequence: UInt32
+    let node: NodeName
+    /// When others are asked.
+    let indirectAt: Milliseconds
+    /// When the verdict falls.
+    var deadline: Milliseconds
+    var hasAskedOthers = false
+    var expectedNacks = 0
+    var nacks = 0
+    var dial: UInt64?
+    var isAckedByStream = false
+}
+
+/// A ping made for another node.
+struct Relay: Sendable {
+    let sequence: UInt32
+    let askerSequence: UInt32
+    let asker: GossipAddress
+    let wantsNack: Bool
+    let deadline: Milliseconds
+}
+
+extension MembershipCore {
+    var source: PingSource {
+        PingSource(address: settings.address.ip, port: settings.address.port, node: name)
+    }
+
+    mutating func nextSequence() -> UInt32 {
+        sequence &+= 1
+        return sequence
+    }
+
+    // MARK: Asking
+
+    mutating func startProbe() {
+        guard let member = nextToProbe() else { return }
+        let ping = Message.ping(Ping(sequence: nextSequence(), node: member.name, source: source))
+        probe = Probe(
+            sequence: sequence, node: member.name, indirectAt: now + timing.probeTimeout,
+            deadline: now + timing.probeInterval * Milliseconds(health + 1))
+        counters.probes += 1
+        if member.state == .suspect {
+            // Together with the accusation, so that it can object at once.
+            let accusation = Accusation(incarnation: member.incarnation, node: member.name, from: name)
+            send([ping.encoded, Message.suspect(accusation).encoded], to: member, piggybacks: false)
+        } else {
+            send(ping, to: member.address)
+        }
+    }
+
+    /// Walks the list once and shuffles it then. Those dead for long are forgotten at that time.
+    private mutating func nextToProbe() -> Member? {
+        for _ in 0...table.count {
+            if probePlace >= table.count {
+                probePlace = 0
+                forgetDead()
+            }
+            guard probePlace < table.count else { return nil }
+            let member = table.members[probePlace]
+            probePlace += 1
+            if !member.state.isGone, !isOwn(member.name) { return member }
+        }
+        return nil
+    }
+
+    private mutating func forgetDead() {
+        let (own, now, gossipToDead) = (name, now, timing.gossipToDead)
+        _ = table.renew(&dice) { member in
+            member.state.isGone && now - member.since > gossipToDead && member.name != own
+        }
+    }
+
+    /// Asks others to ping, and pings by stream.
+    mutating func askOthers() {
+        guard var running = probe, !running.hasAskedOthers else { return }
+        running.hasAskedOthers = true
+        defer { probe = running }
+        guard let target = table[running.node] else { return }
+        let own = name
+        let helpers = table.pick(timing.indirectHelpers, &dice) {
+            $0.state == .alive && $0.name != own && $0.name != target.name
+        }
+        for helper in helpers {
+            let wantsNack = helper.versions.protocolMax >= 4
+            if wantsNack { running.expectedNacks += 1 }
+            let ping = IndirectPing(
+                sequence: running.sequence, target: target.address.ip, port: target.address.port, node: target.name,
+                wantsNack: wantsNack, source: source)
+            send(.indirectPing(ping), to: helper.address)
+        }
+        if settings.probesByStream, target.versions.protocolMax >= 3 {
+            running.dial = dial(.ping, until: running.deadline)
+            if let dial = running.dial {
+                let ping = Ping(sequence: running.sequence, node: target.name, source: source)
+                effects.append(
+                    .dialPing(dial: dial, to: target.address, ping: ping, deadline: running.deadline))
+            }
+        }
+    }
+
+    /// The verdict of a probe whose time is over.
+    mutating func endProbe() {
+        guard let ended = probe else { return }
+        probe = nil
+        if ended.isAckedByStream {
+            changeHealth(by: -1)
+            notify(.answersByStreamOnly(ended.node))
+            return
+        }
+        counters.failedProbes += 1
+        // Missing nacks tell that it is rather this node that does not hear well.
+        changeHealth(by: ended.expectedNacks > 0 ? max(0, ended.expectedNacks - ended.nacks) : 1)
+        guard let member = table[ended.node] else { return }
+        suspect(Accusation(incarnation: member.incarnation, node: member.name, from: name))
+    }
+
+    // MARK: Hearing
+
+    mutating func take(_ ack: Ack) {
+        if let running = probe, running.sequence == ack.sequence {
+            probe = nil
+            changeHealth(by: -1)
+            let payload = takeDigest(of: ack.payload ?? [], from: running.node)
+            if !payload.isEmpty { notify(.ackPayload(payload, from: running.node)) }
+        } else if let place = relays.firstIndex(where: { $0.sequence == ack.sequence }) {
+            let relay = relays.remove(at: place)
+            send(.ack(Ack(sequence: relay.askerSequence)), to: relay.asker)
+        }
+    }
+
+    mutating func take(_ nack: Nack) {
+        guard probe?.sequence == nack.sequence else { return }
+        probe?.nacks += 1
+    }
+
+    mutating func pingAnswered(_ id: UInt64, _ isAcked: Bool) {
+        guard endDial(id) != nil, isAcked, probe?.dial == id else { return }
+        probe?.isAckedByStream = true
+    }
+
+    // MARK: Answering
+
+    private func isForThisNode(_ ping: Ping) -> Bool { ping.node.octets.isEmpty || isOwn(ping.node) }
+
+    mutating func answer(_ ping: Ping, from sender: GossipAddress) {
+        guard isForThisNode(ping) else { return }
+        send(
+            .ack(Ack(sequence: ping.sequence, payload: ownAckPayload())), to: ping.source.answerAddress ?? sender)
+    }
+
+    mutating func answer(_ ping: Ping, stream: UInt64) {
+        guard isForThisNode(ping) else {
+            effects.append(.close(stream: stream))
+            return
+        }
+        effects.append(.answer(stream: stream, .ack(Ack(sequence: ping.sequence, payload: ownAckPayload()))))
+    }
+
+    mutating func relay(_ ping: IndirectPing, from sender: GossipAddress) {
+        guard let target = GossipAddress(ip: ping.target, port: ping.port), target.port > 0 else { return }
+        guard relays.count < settings.limits.relays else {
+            counters.relaysBeyondLimit += 1
+            return
+        }
+        let relay = Relay(
+            sequence: nextSequence(), askerSequence: ping.sequence, asker: ping.source.answerAddress ?? sender,
+            wantsNack: ping.wantsNack, deadline: now + timing.probeTimeout)
+        relays.append(relay)
+        send(.ping(Ping(sequence: relay.sequence, node: ping.node, source: source)), to: target)
+    }
+
+    /// Tells the askers that there was no answer.
+    mutating func expireRelays() {
+        guard let first = relays.first, first.deadline <= now else { return }
+        let expired = relays.prefix { $0.deadline <= now }
+        relays.removeFirst(expired.count)
+        for relay in expired where relay.wantsNack {
+            send(.nack(Nack(sequence: relay.askerSequence)), to: relay.asker)
+        }
+    }
+}
