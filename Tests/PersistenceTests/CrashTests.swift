@@ -119,6 +119,36 @@ struct CrashTests {
         }
     }
 
+    @Test("Writers at once: whoever was answered finds the write in the file", .timeLimit(.minutes(1)))
+    func concurrentWriters() async throws {
+        let directory = try TemporaryDirectory()
+        let kept = try Kept(directory)
+        let writer = kept.writer
+        let answered = Answered()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for task in 0..<8 {
+                group.addTask {
+                    for count in 0..<150 {
+                        let name = key("w\(task)-\(count)")
+                        try await writer.apply([
+                            .put(namespace: .default, key: name, value: .bytes([1]), lease: .permanent)
+                        ])
+                        // Between two groups the file has what was answered before.
+                        if count % 5 == 0 {
+                            let (crashed, known) = try kept.keeper.disk.withLock { _ in
+                                (try directory.copy(), answered.keys.withLock { $0 }.union([name]))
+                            }
+                            let found = try DataDirectory(path: crashed.path).open().reading.content
+                            #expect(known.subtracting(found.entries.map(\.key)).isEmpty)
+                        }
+                        _ = answered.keys.withLock { $0.insert(name) }
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
     /// What a file holds, as the registry would compare it.
     private func read(_ directory: TemporaryDirectory) throws -> KeptContent {
         let opened = try DataDirectory(path: directory.path).open()
@@ -130,6 +160,11 @@ struct CrashTests {
         }
         return content
     }
+}
+
+/// The keys whose writers were answered.
+private final class Answered: Sendable {
+    let keys = Mutex<Set<[UInt8]>>([])
 }
 
 private func < (a: (String, [Int]), b: (String, [Int])) -> Bool {

@@ -63,8 +63,9 @@ struct RestartTests {
         let again = try Kept(try directory.copy(), origin: 6, clock: clock)
         let old = try #require(again.registry.entry(namespace: .default, key: key("a"))).version
         try await again.writer.apply([
-            .put(namespace: .default, key: key("a"), value: .bytes([2]), lease: .permanent),
+            // The new key first: a write over the old one would move the clock on.
             .put(namespace: .default, key: key("b"), value: .bytes([2]), lease: .permanent),
+            .put(namespace: .default, key: key("a"), value: .bytes([2]), lease: .permanent),
         ])
         for name in ["a", "b"] {
             #expect(try #require(again.registry.entry(namespace: .default, key: key(name))).version > old)
