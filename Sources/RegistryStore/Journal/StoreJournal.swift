@@ -5,8 +5,8 @@ final class JournalPosition: Sendable {
     let count = Atomic<Int>(0)
 }
 
-/// What happened to entries since it was asked for last, for who keeps them on a disk. Tombstones and granted leases are
-/// noted by their tables.
+/// What happened to entries since it was asked for last, for who keeps them on a disk. Tombstones and granted leases
+/// are noted by their tables.
 struct StoreJournal {
     let position: JournalPosition
     private(set) var notes: [EntryNote] = []
