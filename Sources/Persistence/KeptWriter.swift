@@ -16,7 +16,8 @@ package struct KeptWriter: RegistryWriter {
     package func apply(_ intents: [Intent]) async throws(RegistryError) -> Receipt {
         try await durability.waitForRoom()
         let receipt = try registry.apply(intents)
-        if receipt.changes.contains(where: \.contentChanged) { try await durability.settle() }
+        // An equal put too: what it found may not be kept yet.
+        if !durability.isSettled { try await durability.settle() }
         return receipt
     }
 

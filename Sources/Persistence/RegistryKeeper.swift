@@ -61,6 +61,8 @@ package final class RegistryKeeper: Sendable {
     let syncing = DispatchQueue(label: "regdns.data.sync")
     /// Held while a group is written.
     let disk: Mutex<Disk>
+    /// The journal's position up to which everything is kept.
+    private let keptPosition = Atomic<Int>(0)
     /// n of the registry's revision 0.
     private let firstNumber: Atomic<Int64> = Atomic(0)
 
@@ -144,6 +146,8 @@ package final class RegistryKeeper: Sendable {
         }
     }
 
+    package var isSettled: Bool { keptPosition.load(ordering: .acquiring) == registry.journalPosition }
+
     // MARK: Numbers
 
     /// Reserves numbers for clients from `first` on, the number of the registry's revision 0. To be called before any
@@ -214,8 +218,10 @@ package final class RegistryKeeper: Sendable {
     private func write(_ group: KeptGroup, _ disk: inout Disk) throws(SQLiteError) {
         var facts = disk.facts
         reserve(for: group.revision, &facts)
-        guard let file = disk.file, file.needs(group, facts) else { return }
+        guard let file = disk.file else { return }
+        guard file.needs(group, facts) else { return keptPosition.store(group.position, ordering: .releasing) }
         try disk.file?.write(group, facts: facts)
+        keptPosition.store(group.position, ordering: .releasing)
         disk.facts = facts
         if disk.log == nil { disk.log = directory.openLog() }
         let rows = (disk.file?.rowsWritten ?? 0) - file.rowsWritten

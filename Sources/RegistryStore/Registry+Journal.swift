@@ -36,9 +36,12 @@ extension Registry {
             let touched = state.core.leases.takeTouched()
             if journal.hasOverflowed {
                 _ = state.journal?.take()
-                return state.core.wholeGroup(now: clock.now)
+                var group = state.core.wholeGroup(now: clock.now)
+                group.position = journalPosition
+                return group
             }
             var group = state.core.emptyGroup(now: clock.now)
+            group.position = journalPosition
             group.notes = state.journal?.take() ?? []
             group.tombstones = news.made
             group.forgotten = news.forgotten

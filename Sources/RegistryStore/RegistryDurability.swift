@@ -3,6 +3,10 @@ package protocol RegistryDurability: Sendable {
     /// Grows with every write that has to be kept: who sees the same number before and after a call wrote nothing.
     var position: Int { get }
 
+    /// Whether everything that was applied is kept. Who writes what is there already has to wait when it is not: what
+    /// is there may be a write that was refused because it could not be kept.
+    var isSettled: Bool { get }
+
     /// Whether a write may be applied without `waitForRoom`.
     var hasRoom: Bool { get }
 
@@ -24,7 +28,11 @@ package enum KeptOutcome<Value: Sendable>: Sendable {
 
 extension RegistryDurability {
     /// Runs something that may write, at once if there is room for it.
-    package func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) -> KeptOutcome<Value> {
+    ///
+    /// - Parameter isRefusal: whether a value says that nothing was to be written: such a one waits for nothing.
+    package func run<Value: Sendable>(
+        _ body: @escaping @Sendable () -> Value, isRefusal: (Value) -> Bool
+    ) -> KeptOutcome<Value> {
         guard hasRoom else {
             return .pending { () throws(RegistryError) in
                 try await waitForRoom()
@@ -35,7 +43,7 @@ extension RegistryDurability {
         }
         let before = position
         let value = body()
-        guard position != before else { return .done(value) }
+        if isSettled || position == before && isRefusal(value) { return .done(value) }
         return .pending { () throws(RegistryError) in
             try await settle()
             return value

@@ -31,7 +31,8 @@ struct KeeperTests {
         #expect(try Kept(try directory.copy()).content == kept.content)
     }
 
-    @Test("A full disk: writes are refused, heartbeats and equal puts go on, and room ends it")
+    @Test(
+        "A full disk: writes are refused, heartbeats go on, what is in effect is not taken for kept, and room ends it")
     func full() async throws {
         let directory = try TemporaryDirectory()
         let kept = try Kept(directory)
@@ -50,7 +51,12 @@ struct KeeperTests {
             try await writer.apply([put("big", [UInt8](repeating: 1, count: 50_000))])
         }
         #expect(kept.keeper.failure?.contains("full") == true)
-        // It is in effect, and will be kept; others are refused before they are.
+        // It is in effect, and will be kept. Who says it again is told the same as before.
+        #expect(!kept.keeper.isSettled)
+        await #expect(throws: RegistryError.self) {
+            try await writer.apply([put("big", [UInt8](repeating: 1, count: 50_000))])
+        }
+        // Others are refused before they are in effect.
         let revision = kept.registry.revision
         await #expect(throws: RegistryError.self) { try await writer.apply([put("other")]) }
         await #expect(throws: RegistryError.self) { try await writer.grantLease(id: nil, milliseconds: 5_000) }
@@ -60,7 +66,8 @@ struct KeeperTests {
         kept.clock.advance(milliseconds: 9_000)
         try await writer.renew(namespace: .default, id: "1")
         kept.clock.advance(milliseconds: 9_000)
-        try await writer.apply([leased])
+        // An equal put renews, whatever its answer.
+        await #expect(throws: RegistryError.self) { try await writer.apply([leased]) }
         kept.clock.advance(milliseconds: 9_000)
         #expect(kept.registry.expireDue() == nil)
         // Expiry goes on, too.
@@ -69,7 +76,7 @@ struct KeeperTests {
 
         try limit(1_000_000)
         try await kept.keeper.settle()
-        #expect(kept.keeper.failure == nil)
+        #expect(kept.keeper.failure == nil && kept.keeper.isSettled)
         try await writer.apply([put("other")])
         let again = try Kept(try directory.copy(), clock: kept.clock)
         #expect(again.content == kept.content)

@@ -130,7 +130,6 @@ struct DataTests {
         let http = HTTPClient(server: try ServerURL(server.http), token: nil)
         #expect(try await server.run("add", "web", "10.0.0.7:8000", "--id", "i", "--lease", "60s").status == 0)
         try FileManager.default.moveItem(atPath: data, toPath: data + "-moved")
-        // Equal puts would go on.
         var count = 0
         try await Self.wait {
             count += 1

@@ -86,7 +86,7 @@ struct KeysRequest {
     /// The answer to a write, once what it wrote is kept.
     private func keptAnswer(_ write: @escaping @Sendable () -> EtcdAnswer) -> EtcdAnswering {
         guard let durability = keyspace.durability else { return .now(write()) }
-        switch durability.run(write) {
+        switch durability.run(write, isRefusal: { $0.status >= 400 }) {
         case .done(let answer): return .now(answer)
         case .pending(let rest):
             return .later {

@@ -41,7 +41,8 @@ extension KVService {
     var txnMethod: GRPCMethod {
         .immediateOrLater { buffer, _ throws(GRPCStatus) in
             let request: EtcdTxnRequest = try Messages.read(buffer)
-            return try answer(isLong: isLong(request), mayWrite: true) { () throws(GRPCStatus) in
+            return try answer(isLong: isLong(request), mayWrite: !TxnCheck.isReadOnly(request)) {
+                () throws(GRPCStatus) in
                 try Messages.write(try txn(request, bytes: buffer.readableBytes))
             }
         }

@@ -18,8 +18,11 @@ extension V3Context {
         _ body: @escaping @Sendable () throws(GRPCStatus) -> ByteBuffer
     ) throws(GRPCStatus) -> GRPCAnswer {
         guard let durability = keyspace.durability else { return .now(try body()) }
-        let outcome = durability.run { () -> Result<ByteBuffer, GRPCStatus> in
+        let run = { @Sendable () -> Result<ByteBuffer, GRPCStatus> in
             do throws(GRPCStatus) { return .success(try body()) } catch { return .failure(error) }
+        }
+        let outcome = durability.run(run) { answer in
+            if case .failure = answer { true } else { false }
         }
         switch outcome {
         case .done(let answer): return .now(try answer.get())

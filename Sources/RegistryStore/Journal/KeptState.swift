@@ -149,6 +149,8 @@ package struct KeptGroup: Sendable {
     package var clock: KeptClock
     package var revision: Int64
     package var now: Moment
+    /// The journal's position when the group was taken.
+    package var position = 0
 
     package var changeCount: Int {
         notes.count + tombstones.count + forgotten.count + leases.count + endedLeases.count
