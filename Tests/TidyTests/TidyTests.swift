@@ -36,8 +36,8 @@ struct TidyTests {
         ],
         "Memberlist": ["Crypto", "Foundation", "FoundationEssentials", "Glibc"],
         "Replication": [
-            "DNSWire", "Memberlist", "RegistryStore", "Crypto", "CryptoExtras", "FoundationEssentials", "Logging",
-            "NIOCore", "NIOPosix",
+            "DNSWire", "Memberlist", "RegistryStore", "Crypto", "CryptoExtras", "DequeModule", "FoundationEssentials",
+            "Logging", "NIOCore", "NIOPosix", "Synchronization",
         ],
         "regdns": [
             "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore", "Persistence", "TLS",

@@ -31,6 +31,11 @@ package struct SyncSession: Sendable {
         self.limits = limits
     }
 
+    /// The context as the sender is asked with it.
+    package var rows: [SyncOrigin] {
+        context.sorted.map { SyncOrigin(origin: $0.origin, head: $0.known.head, gaps: $0.known.gaps, floor: 0) }
+    }
+
     /// Whether a page is new and has a place; notes it when so. After an error the session is as it was.
     mutating func admit(_ page: SyncPage) throws(SyncError) -> Bool {
         guard !isOver else { throw .sessionIsOver }

@@ -154,6 +154,16 @@ package struct LeaseKeeper: Sendable {
         return [.adopt(ids, syncWith: peer)]
     }
 
+    /// Whether leases are kept when too many are over at once, from now on.
+    package mutating func setPreservation(_ rules: Preservation?) {
+        guard preserver?.rules != rules else { return }
+        preserver = rules.map { LeasePreserver($0) }
+        preserver?.sawMembers(alive: members.count, gone: 0, now: 0)
+    }
+
+    /// Whether leases whose time is over are being kept.
+    package var preserves: Bool { preserver?.isPaused ?? false }
+
     mutating func noteEnded(_ count: Int, preserved: Int, isOwn: Bool) {
         counts.preserved += preserved
         if !isOwn { counts.endedAsSteward += count }

@@ -3,7 +3,7 @@ import RegistryStore
 /// Keeps leases whose time is over when too many are over at once: then more likely something stands between the
 /// clients and this node than that all of them have died. After Eureka's idea.
 struct LeasePreserver: Sendable {
-    private let rules: Preservation
+    let rules: Preservation
     /// Own leases that ran out within the window, once each.
     private var lapsed: [(at: Int64, id: LeaseID)] = []
     /// Since when own leases are kept.
@@ -21,6 +21,8 @@ struct LeasePreserver: Sendable {
     }
 
     init(_ rules: Preservation) { self.rules = rules }
+
+    var isPaused: Bool { ownSince != nil || orphansSince != nil }
 
     mutating func sawMembers(alive count: Int, gone: Int, now: Int64) {
         alive = count

@@ -7,11 +7,16 @@ package struct DigestFrame: Hashable, Sendable {
     package var summary: ReplicaSummary
     /// By ascending origin; nil in the short form.
     package var origins: [ReplicaDigest.Origin]?
+    /// Whether further origins are told by other frames.
+    package var isPart: Bool
 
-    package init(clock: Int64, summary: ReplicaSummary, origins: [ReplicaDigest.Origin]? = nil) {
+    package init(
+        clock: Int64, summary: ReplicaSummary, origins: [ReplicaDigest.Origin]? = nil, isPart: Bool = false
+    ) {
         self.clock = clock
         self.summary = summary
         self.origins = origins
+        self.isPart = isPart && origins != nil
     }
 }
 
@@ -111,7 +116,7 @@ extension FrameWriter {
         fixed64(digest.summary.context)
         fixed64(digest.summary.entries)
         guard let origins = digest.origins else { return byte(0) }
-        byte(1)
+        byte(digest.isPart ? 2 : 1)
         varint(origins.count)
         for origin in origins {
             fixed64(origin.origin)
@@ -147,9 +152,9 @@ extension FrameReader {
     mutating func digest() throws(FrameError) -> DigestFrame {
         let clock = try int(.digest)
         let summary = ReplicaSummary(context: try fixed64(), entries: try fixed64())
-        let isFull = try byte()
-        guard isFull <= 1 else { throw malformed(.digest) }
-        guard isFull == 1 else { return DigestFrame(clock: clock, summary: summary) }
+        let form = try byte()
+        guard form <= 2 else { throw malformed(.digest) }
+        guard form > 0 else { return DigestFrame(clock: clock, summary: summary) }
         var origins: [ReplicaDigest.Origin] = []
         for _ in 0..<(try count()) {
             let origin = ReplicaDigest.Origin(
@@ -158,7 +163,7 @@ extension FrameReader {
             if let last = origins.last, origin.origin <= last.origin { throw malformed(.digest) }
             origins.append(origin)
         }
-        return DigestFrame(clock: clock, summary: summary, origins: origins)
+        return DigestFrame(clock: clock, summary: summary, origins: origins, isPart: form == 2)
     }
 
     mutating func renew() throws(FrameError) -> RenewFrame {

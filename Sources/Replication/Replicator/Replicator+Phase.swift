@@ -1,0 +1,71 @@
+/// A node's way to being ready.
+struct BootstrapState: Sendable {
+    /// Peers whose whole content was taken over.
+    var synced: [String] = []
+    /// Pulls that failed.
+    var failures = 0
+    /// Why the last one did.
+    var problem: String?
+
+    mutating func ended(with peer: String, _ outcome: PullOutcome) {
+        switch outcome {
+        case .complete:
+            synced.append(peer)
+            problem = nil
+        case .busy: problem = "\(peer) serves others"
+        case .failed(let reason):
+            failures += 1
+            problem = "\(peer): \(reason)"
+        }
+    }
+}
+
+extension Replicator {
+    /// Why the node is not ready; nil when it is.
+    package var notReady: String? {
+        switch phase {
+        case .ready: nil
+        case .joining:
+            settings.minPeers > 0
+                ? "gossip: joining, \(peers.count) of at least \(settings.minPeers) other members are there"
+                : "gossip: joining, no other member is there yet"
+        case .syncing: "gossip: taking over what the others have" + (bootstrap.problem.map { " (\($0))" } ?? "")
+        }
+    }
+
+    /// - Parameter time: since the node began.
+    mutating func tickPhase(aliveFor time: Int64) {
+        switch phase {
+        case .ready: return
+        case .joining:
+            if !peers.isEmpty, peers.count >= settings.minPeers {
+                phase = .syncing
+                continueSyncing()
+            } else if peers.isEmpty, settings.minPeers == 0, time >= settings.soloAfter {
+                phase = .ready
+            }
+        case .syncing: continueSyncing()
+        }
+    }
+
+    private mutating func continueSyncing() {
+        guard !peers.isEmpty, peers.count >= settings.minPeers else {
+            phase = .joining
+            return
+        }
+        let synced = peers.count { name in bootstrap.synced.contains { sameName($0, name) } }
+        let isTried = synced > 0 && bootstrap.failures >= ReplicatorSettings.bootstrapTries
+        guard synced < min(ReplicatorSettings.bootstrapPeers, peers.count), !isTried else {
+            phase = .ready
+            return
+        }
+        guard !pulls.running.contains(where: { if case .bootstrap = $0.purpose { true } else { false } }) else {
+            return
+        }
+        let candidates = peers.filter { name in !bootstrap.synced.contains { sameName($0, name) } }
+        let first = Int.random(in: 0..<candidates.count, using: &dice)
+        for place in candidates.indices {
+            if pull(from: candidates[(first + place) % candidates.count], for: .bootstrap) { return }
+        }
+    }
+}
