@@ -1,3 +1,4 @@
+import Foundation
 import RegdnsTestKit
 import Simulation
 import Testing
@@ -9,9 +10,12 @@ struct ClusterSimulationTests {
         var seeds = SeededRandom(test: "cluster")
         let start = ContinuousClock.now
         var total = ClusterFigures()
-        for _ in 0..<5 * SeededRandom.effort {
-            let scenario = ClusterScenario.draw(seed: seeds.next())
-            let world = try ClusterWorld(scenario)
+        let given = ProcessInfo.processInfo.environment["REGDNS_SCENARIO"].flatMap { ClusterScenario(text: $0) }
+        for _ in 0..<(given == nil ? 5 * SeededRandom.effort : 1) {
+            let scenario = given ?? ClusterScenario.draw(seed: seeds.next())
+            var hooks = ClusterHooks()
+            if given != nil { hooks.tell = { line in print(line) } }
+            let world = try ClusterWorld(scenario, hooks: hooks)
             if let violation = world.run() {
                 print("\(violation)\n    \(scenario.text)")
                 Issue.record("\(violation)")

@@ -13,7 +13,16 @@ package enum ClusterBug: String, CaseIterable, Sendable {
 package struct ClusterHooks: Sendable {
     package var made: @Sendable (Registry, ClusterBug?) -> Void
 
-    package init(made: @escaping @Sendable (Registry, ClusterBug?) -> Void = { _, _ in }) { self.made = made }
+    /// Takes what happens, line by line; nil when nobody reads it.
+    package var tell: (@Sendable (String) -> Void)?
+
+    package init(
+        made: @escaping @Sendable (Registry, ClusterBug?) -> Void = { _, _ in },
+        tell: (@Sendable (String) -> Void)? = nil
+    ) {
+        self.made = made
+        self.tell = tell
+    }
 }
 
 /// The planted bug at work.

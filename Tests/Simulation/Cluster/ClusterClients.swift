@@ -116,6 +116,7 @@ extension ClusterWorld {
             try body(process.registry)
             return .done
         } catch {
+            tell("n\(node.number) answers \(error)")
             switch error {
             case .notFound, .unknownLease: return .notFound
             case .unavailable: return .refused
@@ -232,6 +233,7 @@ extension ClusterWorld {
         }
         let index = clientRandom.below(clients.count)
         let client = clients[index]
+        tell("\(client.name) of n\(client.location) acts")
         if client.kind == .contested { return contest(index) }
         guard client.isOn else { return start(index) }
         switch clientRandom.below(10) {

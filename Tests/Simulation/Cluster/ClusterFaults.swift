@@ -14,6 +14,7 @@ extension ClusterWorld {
 
     func begin(_ place: Int) {
         let fault = scenario.faults[place]
+        tell("begins \(fault.text)")
         figures.faults[fault.kind, default: 0] += 1
         active.insert(place)
         let node = nodes[fault.node]
@@ -38,6 +39,7 @@ extension ClusterWorld {
     func end(_ place: Int) {
         let fault = scenario.faults[place]
         active.remove(place)
+        tell("ends \(fault.text)")
         let node = nodes[fault.node]
         switch fault.kind {
         case .loss: network.lossPercent = 0

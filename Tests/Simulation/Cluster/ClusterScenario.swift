@@ -74,7 +74,7 @@ package struct ClusterScenario: Hashable, Sendable {
         drawn.jitter = Int64([10, 50, 100][random.below(3)])
         drawn.warmUp = 6_000
         drawn.chaos = 30_000 + Int64(random.below(31)) * 1_000
-        drawn.tombstones = random.oneIn(3) ? 25 + Int64(random.below(30)) : 86_400
+        drawn.tombstones = random.oneIn(3) ? 12 + Int64(random.below(30)) : 86_400
         drawn.hasDisk = !random.oneIn(4)
         drawn.page = [1, 3, 16, 1_024][random.below(4)]
         if random.oneIn(6) { drawn.queue = 1_500 }
@@ -137,7 +137,8 @@ package struct ClusterScenario: Hashable, Sendable {
     }
 
     private mutating func drawTrouble(_ kind: ClusterFault.Kind, _ random: inout SeededRandom) {
-        let longest = tombstones < 1_000 ? tombstones * 500 : 30_000
+        // Mostly within the time of removals: beyond it a node begins anew.
+        let longest = tombstones < 1_000 && !random.oneIn(4) ? tombstones * 500 : 30_000
         let length = Int64(100 + random.below(Int(random.oneIn(3) ? 3_000 : longest)))
         let at = warmUp + Int64(random.below(Int(chaos - min(length, chaos - 1_000))))
         let node = random.below(nodes)

@@ -102,6 +102,7 @@ extension ClusterWorld {
     }
 
     private func checkPresence(of client: ClusterClient, _ live: [(node: ClusterNode, process: ClusterProcess)]) {
+        guard now - client.lastAck < client.interval else { return }
         if let calm = watch.calmSince, client.steadySince < .max {
             let since = max(calm, client.steadySince)
             for (node, process) in live where process.isReady {
@@ -117,9 +118,7 @@ extension ClusterWorld {
             }
         }
         // A client that stays with a node is there whatever happens elsewhere.
-        guard client.stickSince < .max, now - client.stickSince > lease + 3_000_000,
-            now - client.lastAck < client.interval
-        else { return }
+        guard client.stickSince < .max, now - client.stickSince > lease + 3_000_000 else { return }
         let node = nodes[client.stickNode]
         guard let process = node.running, process.isReady, !process.isFenced, node.late == 0,
             now - (process.freshAt ?? .min / 2) > lease, now - process.startedAt > lease + 3_000_000
@@ -281,14 +280,14 @@ extension ClusterWorld {
         let survivors = books.byKey[key].filter { made in
             contexts.allSatisfy { $0.contains(origin: made.version.origin, sequence: made.version.sequence) }
         }
-        for made in books.byKey[key] where !nodes[made.node].crashedBoots.contains(made.boot) {
-            if !survivors.contains(where: { $0.version.dot == made.version.dot }), !isOfFormerLife(made) {
-                fail(
-                    .lastWriter,
-                    "\(made.version.brief) of \(books.name(key)), made by n\(made.node) at \(made.at / 1_000) ms, is lost")
-            }
+        let best = survivors.max { $0.version < $1.version }
+        for made in books.byKey[key] where best.map({ $0.version < made.version }) ?? true {
+            guard !nodes[made.node].crashedBoots.contains(made.boot), !isOfFormerLife(made) else { continue }
+            fail(
+                .lastWriter,
+                "\(made.version.brief) of \(books.name(key)), made by n\(made.node) at \(made.at / 1_000) ms, is lost")
         }
-        guard let best = survivors.max(by: { $0.version < $1.version }) else { return }
+        guard let best else { return }
         if best.version.kind == .write, shown?.version != best.version {
             fail(.lastWriter, "\(books.name(key)) is \(shown?.version.brief ?? "nothing") instead of \(best.version.brief)")
         } else if best.version.kind != .write, let shown {
@@ -320,7 +319,8 @@ extension ClusterWorld {
             for key in client.keys where !books.late.contains(books.number(of: key)) {
                 for (node, process) in live {
                     let isThere = process.answers(key, now: node.clock.now)
-                    if client.isOn, client.steadySince < scenario.calmAt * 1_000, !isThere {
+                    let isSteady = client.steadySince < scenario.calmAt * 1_000 && now - client.lastAck < client.interval
+                    if client.isOn, isSteady, !isThere {
                         fail(.absence, "\(client.name) renews and is not there at n\(node.number) in the end")
                     }
                     if !client.isOn, isThere {

@@ -120,6 +120,9 @@ package final class ClusterWorld {
         if violation == nil { violation = books.violation(invariant, now, text) }
     }
 
+    /// For who looks into a run.
+    func tell(_ text: @autoclosure () -> String) { hooks.tell?("\(now / 1_000) \(text())") }
+
     func check(_ body: () throws(ClusterViolation) -> Void) {
         do throws(ClusterViolation) { try body() } catch { if violation == nil { violation = error } }
     }
@@ -282,6 +285,7 @@ package final class ClusterWorld {
         }
         guard names != process.peers else { return }
         process.peers = names
+        tell("n\(node.number) sees \(names)")
         give(.peers(planted.peers(names, of: node, bug)), to: node)
     }
 
@@ -297,7 +301,9 @@ package final class ClusterWorld {
                 for bytes in planted.outgoing(bytes, from: node, bug, &networkRandom) {
                     give(.send(bytes, to: NodeName(name)), to: node)
                 }
-            case .pull(let id, let peer, let isRepair): beginPull(id, at: node, from: peer, isRepair: isRepair)
+            case .pull(let id, let peer, let isRepair):
+                tell("n\(node.number) pulls from \(peer)")
+                beginPull(id, at: node, from: peer, isRepair: isRepair)
             }
         }
     }
@@ -312,14 +318,19 @@ package final class ClusterWorld {
         guard let process = node.process else { return }
         let batches = process.observer.take()
         guard !batches.isEmpty else { return }
-        if process.registry.origin != process.origin {
+        let hasBegunAnew = process.registry.origin != process.origin
+        if hasBegunAnew {
             process.origin = process.registry.origin
             process.freshAt = now
             figures.freshStarts += 1
+            tell("n\(node.number) begins anew as \(process.origin & 0xffff)")
             books.beginFresh(node.number)
         }
         for batch in batches {
             for change in batch.changes where change.contentChanged {
+                // What is dropped then has not been removed: it may come again.
+                if hasBegunAnew, change.current == nil { continue }
+                tell("n\(node.number) \(String(decoding: change.key, as: UTF8.self)) \(change.version.brief)")
                 check { () throws(ClusterViolation) in
                     try books.note(change, at: node.number, boot: process.boot, origin: process.origin, now: now)
                 }
