@@ -3,9 +3,9 @@ extension StoreCore {
     mutating func apply(_ intents: [Intent], now: Moment) throws(RegistryError) -> Outcome {
         var batch = beginBatch()
         do throws(RegistryError) {
-            if !intents.allSatisfy(\.isRenewal) { try checkFence() }
             try Validation.bound("intents", intents.count, limits.maxIntentsPerBatch)
             for (index, intent) in intents.enumerated() { try perform(intent, at: index, &batch, now: now) }
+            if batch.changes.contains(where: \.contentChanged) { try checkFence() }
             try checkKeeping(batch.changes)
         } catch {
             rollBack(batch, now: now)
@@ -229,12 +229,6 @@ extension StoreCore {
 }
 
 extension Intent {
-    /// Whether it only restarts a lease.
-    var isRenewal: Bool {
-        if case .renew = self { return true }
-        return false
-    }
-
     var namespace: Namespace {
         switch self {
         case .put(let namespace, _, _, _, _), .renew(let namespace, _), .delete(let namespace, _, _),
