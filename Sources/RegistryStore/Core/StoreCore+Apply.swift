@@ -84,9 +84,11 @@ extension StoreCore {
         }
     }
 
-    /// Writes an entry again as it is, with a new version.
+    /// Writes an entry again as it is, with a new version; while the node is fenced, with the least one that wins.
     mutating func rewrite(_ entry: Entry, over hlc: UInt64, _ batch: inout Batch, now: Moment) {
-        let version = clock.next(.write, over: max(hlc, entry.version.hlc), unix: now.unix)
+        let known = max(hlc, entry.version.hlc)
+        let version =
+            fence == nil ? clock.next(.write, over: known, unix: now.unix) : clock.least(.write, over: known)
         let current = Entry(
             namespace: entry.namespace, key: entry.key, content: entry.content, storedValue: entry.storedValue,
             lease: entry.lease, deadlineSlot: entry.deadlineSlot, version: version,
