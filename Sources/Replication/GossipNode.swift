@@ -173,6 +173,16 @@ package final class GossipNode: Sendable {
         }
     }
 
+    /// Sends the application's bytes to members, each once, without waiting and without acknowledgement. What nobody of
+    /// that name is there for is dropped.
+    package func post(_ messages: [(bytes: [UInt8], name: NodeName)]) {
+        eventLoop.execute { [loop] in
+            for message in messages where !loop.value.isStopped {
+                loop.value.give(.send(message.bytes, to: message.name))
+            }
+        }
+    }
+
     /// What push/pulls carry for the application.
     package func setState(_ state: [UInt8]) async throws(GossipNodeError) {
         try await on { $0.give(.setUserState(state)) }

@@ -57,6 +57,12 @@ extension Replicator {
         counters.digestsSent += targets.count
     }
 
+    /// Something changed here: others are asked at short notice whether they have it.
+    mutating func noteChange() {
+        repair.changedAt = now.monotonic
+        repair.nextDigest = min(repair.nextDigest, now.monotonic &+ ReplicatorSettings.hotPause)
+    }
+
     private var digestPause: Int64 {
         let silence = now.monotonic &- repair.changedAt
         if silence < ReplicatorSettings.hotFor { return ReplicatorSettings.hotPause }
@@ -198,7 +204,7 @@ extension Replicator {
             counters.badFrames += 1
             return
         }
-        if !progress.receipt.changes.isEmpty { repair.changedAt = now.monotonic }
+        if !progress.receipt.changes.isEmpty { noteChange() }
         counters.applied += progress.receipt.fresh.count
         guard progress.state != .open else { return }
         let peer = repair.sessions.remove(at: index).peer
