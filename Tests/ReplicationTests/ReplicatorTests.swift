@@ -30,8 +30,8 @@ struct ReplicatorTests {
         net.lossPercent = percent
         try net.run(milliseconds: 500)
         for number in 0..<40 { try net.put("i\(number)", at: number % 16) }
-        let seen = try net.run(atMost: 10_000) { net.areEqual }
-        #expect(try #require(seen) <= (percent <= 30 ? 3_000 : 10_000))
+        let seen = try net.run(atMost: 20_000) { net.areEqual }
+        #expect(try #require(seen) <= (percent <= 30 ? 3_000 : 20_000))
         for node in 0..<16 { for number in 0..<40 { #expect(net.shows("i\(number)", at: node)) } }
     }
 

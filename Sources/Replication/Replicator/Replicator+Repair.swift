@@ -57,7 +57,7 @@ extension Replicator {
         counters.digestsSent += targets.count
     }
 
-    /// Something changed here: others are asked at short notice whether they have it.
+    /// Something changed here, or differs elsewhere: digests go out at short notice, and often for a while.
     mutating func noteChange() {
         repair.changedAt = now.monotonic
         repair.nextDigest = min(repair.nextDigest, now.monotonic &+ ReplicatorSettings.hotPause)
@@ -79,8 +79,8 @@ extension Replicator {
             return
         }
         counters.digestMismatches += 1
-        // Differences are looked into at short notice while there are any.
-        repair.nextDigest = min(repair.nextDigest, now.monotonic &+ ReplicatorSettings.hotPause)
+        // What is lost of the talk that follows is made up for by more of it.
+        noteChange()
         guard let rows = digest.origins else { return sendLong(to: peer) }
         let theirs = ReplicaDigest(summary: digest.summary, origins: rows)
         switch registry.compare(with: theirs) {
