@@ -162,9 +162,11 @@ extension StoreCore {
         guard let lease else { return (nil, LeaseDeadlines.none) }
         let home = leases.homeNumber(lease.home)
         if let slot = leases.slot(of: lease.id), leases.isShared(slot) == lease.isShared {
-            // A lease of one entry cannot be shared by a second key, whatever a peer says.
-            let isFree = lease.isShared || previous?.lease == lease.id
+            // A lease of one entry cannot be shared by a second key, whatever a peer says. Its entry may have gone
+            // within this batch, as when an expiry and its home's answer to that come together.
+            let isFree = lease.isShared || previous?.lease == lease.id || leases.owner(slot).isEmpty
             guard isFree else { return (nil, LeaseDeadlines.none) }
+            batch.ended.removeAll { $0 == slot }
             guard leases.takesHome(slot, of: version) else { return (lease.id, slot) }
             leases.setHome(slot, home)
             leases.start(slot, length: lease.milliseconds, suspended: lease.isSuspended, now: now)
