@@ -245,6 +245,8 @@ package final class GossipNode: Sendable {
         try await on { ($0.core.counters, $0.counters) }
     }
 
+    package func view() async throws(GossipNodeError) -> GossipView { try await on { $0.view() } }
+
     // MARK: The event loop
 
     private func on<Value: Sendable>(
