@@ -12,6 +12,10 @@ package final class GossipNode: Sendable {
     package let address: GossipAddress
     /// What is really bound.
     package let bound: GossipAddress
+    /// Empty: none.
+    package let label: [UInt8]
+    /// Whether plain input is refused once there are keys.
+    package let verifiesIncoming: Bool
     private let eventLoop: any EventLoop
     private let loop: NIOLoopBound<GossipLoop>
     private let streamTimeout: Milliseconds
@@ -68,6 +72,8 @@ package final class GossipNode: Sendable {
         _ environment: GossipEnvironment
     ) {
         name = settings.name
+        label = settings.label
+        verifiesIncoming = settings.verifiesIncoming
         self.address = address
         self.bound = bound
         self.loop = loop

@@ -37,7 +37,7 @@ struct TidyTests {
         "Memberlist": ["Crypto", "Foundation", "FoundationEssentials", "Glibc"],
         "Replication": [
             "DNSWire", "Memberlist", "RegistryStore", "Crypto", "CryptoExtras", "FoundationEssentials", "Logging",
-            "NIOCore", "NIOPosix",
+            "NIOCore", "NIOPosix", "Synchronization",
         ],
         "regdns": [
             "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore", "Persistence", "TLS",
