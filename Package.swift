@@ -138,8 +138,8 @@ let package = Package(
         .executableTarget(
             name: "regdns",
             dependencies: [
-                "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore", "Persistence",
-                "TLS",
+                "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore", "Memberlist",
+                "Persistence", "Replication", "TLS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -237,8 +237,9 @@ let package = Package(
         .testTarget(
             name: "RegdnsTests",
             dependencies: [
-                "regdns", "EtcdStore", "RegdnsTestKit",
+                "regdns", "EtcdStore", "HTTPAdmin", "Memberlist", "RegdnsTestKit", "RegistryStore", "Replication",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ]),
         .testTarget(name: "TidyTests"),

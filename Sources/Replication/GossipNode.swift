@@ -12,6 +12,10 @@ package final class GossipNode: Sendable {
     package let address: GossipAddress
     /// What is really bound.
     package let bound: GossipAddress
+    /// Empty: none.
+    package let label: [UInt8]
+    /// Whether plain input is refused once there are keys.
+    package let verifiesIncoming: Bool
     private let eventLoop: any EventLoop
     private let loop: NIOLoopBound<GossipLoop>
     private let streamTimeout: Milliseconds
@@ -68,6 +72,8 @@ package final class GossipNode: Sendable {
         _ environment: GossipEnvironment
     ) {
         name = settings.name
+        label = settings.label
+        verifiesIncoming = settings.verifiesIncoming
         self.address = address
         self.bound = bound
         self.loop = loop
@@ -173,6 +179,16 @@ package final class GossipNode: Sendable {
         }
     }
 
+    /// Sends the application's bytes to members, each once, without waiting and without acknowledgement. What nobody of
+    /// that name is there for is dropped.
+    package func post(_ messages: [(bytes: [UInt8], name: NodeName)]) {
+        eventLoop.execute { [loop] in
+            for message in messages where !loop.value.isStopped {
+                loop.value.give(.send(message.bytes, to: message.name))
+            }
+        }
+    }
+
     /// What push/pulls carry for the application.
     package func setState(_ state: [UInt8]) async throws(GossipNodeError) {
         try await on { $0.give(.setUserState(state)) }
@@ -228,6 +244,8 @@ package final class GossipNode: Sendable {
     package func counters() async throws(GossipNodeError) -> (core: CoreCounters, transport: TransportCounters) {
         try await on { ($0.core.counters, $0.counters) }
     }
+
+    package func view() async throws(GossipNodeError) -> GossipView { try await on { $0.view() } }
 
     // MARK: The event loop
 

@@ -161,6 +161,8 @@ package struct LeaseKeeper: Sendable {
         preserver?.sawMembers(alive: members.count, gone: 0, now: 0)
     }
 
+    package var preservation: Preservation? { preserver?.rules }
+
     /// Whether leases whose time is over are being kept.
     package var preserves: Bool { preserver?.isPaused ?? false }
 

@@ -10,7 +10,7 @@ extension Replicator {
     mutating func collectOwn() {
         let revision = registry.revision
         guard revision != seenRevision else { return }
-        repair.changedAt = now.monotonic
+        noteChange()
         guard !peers.isEmpty else {
             seenRevision = revision
             return
@@ -93,27 +93,28 @@ extension Replicator {
     /// A message of the operations that are due, as many as fit; nil when there are none.
     private mutating func nextAnnouncement(sends: Int, limit: Int, through last: UInt64) -> [UInt8]? {
         var operations: [RemoteOperation] = []
-        var octets = 0
+        var message: [UInt8]?
         var tooLong = 0
         let registry = registry
         let room = settings.payloadMax
         queue.take(sends: sends, limit: limit, through: last) { key in
             guard let operation = registry.operation(namespace: key.namespace, key: key.key) else { return .useless }
-            let size = Frame(.delta([operation])).encoded().count
-            guard size <= room else {
+            // Operations of a message share tables, so that only the whole tells its size.
+            let longer = Frame(.delta(operations + [operation])).encoded()
+            guard longer.count <= room else {
+                guard operations.isEmpty else { return .full }
                 tooLong += 1
                 return .useless
             }
-            guard octets + size <= room else { return .full }
-            octets += size
             operations.append(operation)
+            message = longer
             return .given
         }
         if tooLong > 0 {
             counters.announcementsTooLong += tooLong
             needsDigests = true
         }
-        return operations.isEmpty ? nil : Frame(.delta(operations)).encoded()
+        return message
     }
 
     /// Takes over what another node announced, and passes on what is new.
@@ -122,7 +123,7 @@ extension Replicator {
         counters.applied += receipt.fresh.count
         counters.refused += receipt.refused
         counters.known += operations.count - receipt.fresh.count - receipt.refused
-        if !receipt.fresh.isEmpty { repair.changedAt = now.monotonic }
+        if !receipt.fresh.isEmpty { noteChange() }
         let limit = sendsMax
         for operation in receipt.fresh {
             counters.staleness.add(now.unix &- Int64(clamping: operation.version.hlc >> 16))

@@ -53,7 +53,7 @@ extension Replicator {
     mutating func pulled(_ id: UInt64, _ outcome: PullOutcome) {
         guard let index = pulls.running.firstIndex(where: { $0.id == id }) else { return }
         let pull = pulls.running.remove(at: index)
-        if registry.revision != seenRevision { repair.changedAt = now.monotonic }
+        if registry.revision != seenRevision { noteChange() }
         switch outcome {
         case .complete:
             pulls.notBefore[pull.peer] = nil

@@ -57,6 +57,12 @@ extension Replicator {
         counters.digestsSent += targets.count
     }
 
+    /// Something changed here, or differs elsewhere: digests go out at short notice, and often for a while.
+    mutating func noteChange() {
+        repair.changedAt = now.monotonic
+        repair.nextDigest = min(repair.nextDigest, now.monotonic &+ ReplicatorSettings.hotPause)
+    }
+
     private var digestPause: Int64 {
         let silence = now.monotonic &- repair.changedAt
         if silence < ReplicatorSettings.hotFor { return ReplicatorSettings.hotPause }
@@ -73,8 +79,8 @@ extension Replicator {
             return
         }
         counters.digestMismatches += 1
-        // Differences are looked into at short notice while there are any.
-        repair.nextDigest = min(repair.nextDigest, now.monotonic &+ ReplicatorSettings.hotPause)
+        // What is lost of the talk that follows is made up for by more of it.
+        noteChange()
         guard let rows = digest.origins else { return sendLong(to: peer) }
         let theirs = ReplicaDigest(summary: digest.summary, origins: rows)
         switch registry.compare(with: theirs) {
@@ -198,7 +204,7 @@ extension Replicator {
             counters.badFrames += 1
             return
         }
-        if !progress.receipt.changes.isEmpty { repair.changedAt = now.monotonic }
+        if !progress.receipt.changes.isEmpty { noteChange() }
         counters.applied += progress.receipt.fresh.count
         guard progress.state != .open else { return }
         let peer = repair.sessions.remove(at: index).peer
