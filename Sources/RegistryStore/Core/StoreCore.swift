@@ -119,6 +119,7 @@ struct StoreCore: ~Copyable {
             } else {
                 counters.deletes += 1
             }
+            if let previous = change.previous { forgetForeignLease(of: previous) }
             if !batch.hasTombstones { bury(change, now: now) }
             if change.contentChanged { skipped.remove(change.namespace, change.key) }
             if let notice = batch.skipped[index] {
@@ -131,6 +132,15 @@ struct StoreCore: ~Copyable {
         feed.append(result)
         return Outcome(
             receipt: Receipt(revision: revision, changes: batch.changes), batch: result, skipped: notices)
+    }
+
+    /// Forgets a granted lease that another node counts when its last key is gone: nobody will say that it has ended.
+    private mutating func forgetForeignLease(of entry: Entry) {
+        let slot = entry.deadlineSlot
+        guard let lease = entry.lease, leases.slot(of: lease) == slot, leases.isShared(slot), !leases.isHome(slot),
+            !leases.isMirrored(slot), leases.owner(slot).isEmpty
+        else { return }
+        leases.release(slot)
     }
 
     /// Makes the tombstone of a removal, or forgets that of a key that is there again.

@@ -86,6 +86,11 @@ package struct ClusterScenario: Hashable, Sendable {
         drawn.contested = random.below(3)
         drawn.lease = Int64([6_000, 9_000, 15_000][random.below(3)])
         drawn.actions = [10, 30, 60, 150][random.below(4)]
+        if drawn.tombstones < 1_000 {
+            // Removals are to be forgotten while something is wrong.
+            drawn.chaos += 30_000
+            drawn.actions = max(drawn.actions, 60)
+        }
         drawn.drawFaults(&random)
         return drawn
     }
