@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# test-long.sh: what is too long for every change. Stages: fuzz, store (random histories), memory (the server
-# under AddressSanitizer against all conformance suites and a long flood).
+# test-long.sh: what is too long for every change. Stages: fuzz, store (random histories), sim (the simulated
+# cluster, 1,000 seeds), memory (the server under AddressSanitizer against all conformance suites and a long flood).
 # Writes the result to Tests/long-results.md.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -16,6 +16,8 @@ store() {
         --filter 'SoakTests|MergeTests|TombstoneTests|BatchTests|CrashTests|DamageTests'
 }
 
+sim() { REGDNS_BUILT=1 scripts/sim.sh 1000 "$stage_counts"; }
+
 memory() {
     scripts/build.sh --product regdns --sanitize=address --scratch-path .build/memory || return
     # Swift's runtime keeps what it allocates once; only faults are looked for, not what is left at the end.
@@ -27,6 +29,7 @@ run() {
     stage install install_all || return
     stage fuzz fuzz || true
     stage store store || true
+    stage sim sim || true
     stage memory memory || true
 }
 run

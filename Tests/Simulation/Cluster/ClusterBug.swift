@@ -80,7 +80,12 @@ package enum ClusterBug: String, CaseIterable, Sendable {
             scenario.actions = 150
             let amount: Int64 = self == .futureRefused ? -60_000 : -4_000
             scenario.faults.append(ClusterFault(.offset, at: 0, length: calm, node: 0, amount: amount))
-        case .unacknowledged, .refusalsIgnored:
+        case .refusalsIgnored:
+            // Heartbeats that look too old are refused.
+            scenario.renewing += 8
+            scenario.lease = 6_000
+            scenario.faults.append(ClusterFault(.offset, at: 0, length: calm, node: 0, amount: -60_000))
+        case .unacknowledged:
             scenario.renewing += 6
             scenario.lease = 6_000
             scenario.faults.append(ClusterFault(.loss, at: 0, length: calm, amount: 30))
@@ -94,13 +99,14 @@ package enum ClusterBug: String, CaseIterable, Sendable {
         case .deltaInsteadOfReset, .floorsForgotten:
             scenario.hasDisk = true
             scenario.nodes = 4
-            scenario.tombstones = 8
-            scenario.actions = 150
-            scenario.permanent = 6
-            scenario.chaos = max(scenario.chaos, 50_000)
-            scenario.faults = [ClusterFault(.split, at: warm + 8_000, length: 25_000, amount: 3)]
+            scenario.tombstones = 15
+            // Seldom enough that some removals are the last word for long.
+            scenario.actions = 30
+            scenario.permanent = 12
+            scenario.chaos = max(scenario.chaos, 60_000)
+            scenario.faults = [ClusterFault(.split, at: warm + 8_000, length: 35_000, amount: 3)]
             for node in 0..<4 {
-                scenario.faults.append(ClusterFault(.stop, at: warm + 31_000, length: 300, node: node))
+                scenario.faults.append(ClusterFault(.stop, at: warm + 41_000, length: 300, node: node))
             }
         case .restoredOver:
             scenario.hasDisk = true
