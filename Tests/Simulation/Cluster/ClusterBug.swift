@@ -69,7 +69,9 @@ package enum ClusterBug: String, CaseIterable, Sendable {
             scenario.faults.append(ClusterFault(.loss, at: 0, length: calm, amount: 30))
             scenario.faults.append(ClusterFault(.isolate, at: warm + 2_000, length: 9_000, node: 1))
         case .digestsAgree: scenario.faults.append(ClusterFault(.isolate, at: warm + 2_000, length: 20_000, node: 1))
-        case .removalsLeftOut, .duplicatesAsNew, .noReassert, .expiryNow:
+        case .duplicatesAsNew:
+            scenario.faults = [ClusterFault(.babble, at: 0, length: calm + 60_000, amount: 20)]
+        case .removalsLeftOut, .noReassert, .expiryNow:
             scenario.actions = 150
             scenario.putting += 3
             scenario.renewing += 3
@@ -113,10 +115,14 @@ package enum ClusterBug: String, CaseIterable, Sendable {
             scenario.faults.append(ClusterFault(.stop, at: warm + 10_000, length: 400, node: 0))
             scenario.faults.append(ClusterFault(.stop, at: warm + 15_000, length: 400, node: 1))
         case .stewardAtOnce:
-            scenario.faults.append(ClusterFault(.pause, at: warm + 4_000, length: 25_000, node: 0))
+            scenario.lease = 15_000
+            scenario.timing = .fast
+            scenario.faults = [ClusterFault(.pause, at: warm + 4_000, length: 25_000, node: 0)]
         case .deathsUnheard:
+            // Somebody has to stop just before his node does.
             scenario.nodes = 4
-            scenario.renewing += 6
+            scenario.renewing += 12
+            scenario.actions = 400
             scenario.faults.append(ClusterFault(.gone, at: warm + 10_000, length: 1_000, node: 0))
         case .twoHomes: scenario.renewing += 4
         case .deafToItself:
@@ -252,7 +258,7 @@ struct ClusterPlanted {
 
     private static let rewriting: Set<ClusterBug> = [
         .refusalsIgnored, .oldBatches, .twoHomes, .digestsAgree, .operationLeftOut, .removalsLeftOut, .contextAhead,
-        .duplicatesAsNew, .futureRefused, .rangesClaimed,
+        .duplicatesAsNew, .futureRefused, .rangesClaimed, .deltaInsteadOfReset, .sessionJoinedEarly,
     ]
 
     func incoming(_ bytes: [UInt8], at node: ClusterNode, _ world: ClusterWorld) -> [[UInt8]] {

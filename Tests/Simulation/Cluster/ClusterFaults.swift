@@ -98,6 +98,7 @@ extension ClusterWorld {
     private func resume(_ node: ClusterNode) {
         guard let process = node.process else { return }
         node.isPaused = false
+        node.resumedAt = now
         let waiting = node.inbox
         node.inbox = []
         step(node)

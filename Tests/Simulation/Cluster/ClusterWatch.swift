@@ -133,6 +133,29 @@ extension ClusterWorld {
         }
     }
 
+    /// A lease does not end at a node that has acknowledged a heartbeat within it; nor at another one, where nothing but
+    /// processes fails: stewards wait longer.
+    func checkExpiry(of key: [UInt8], by node: ClusterNode, _ process: ClusterProcess) {
+        guard let client = clients.first(where: { $0.isOn && $0.isLeased && $0.keys.contains(key) }) else { return }
+        let last = client.acks.filter { $0.key == node.number || hasSoundNetwork && isSteady($0.key) }.map(\.value).max()
+        // Clocks that run apart, and ticks.
+        guard let last, now - last < lease - 100_000, !process.isFenced else { return }
+        fail(
+            .absence,
+            "n\(node.number) ends the lease of \(client.name) \((now - last) / 1_000) ms after a heartbeat; it has "
+                + "heard \(client.acks.map { "n\($0.key) at \($0.value / 1_000)" }.sorted())")
+    }
+
+    private var hasSoundNetwork: Bool {
+        scenario.faults.allSatisfy { [.pause, .stop, .duplicate, .drift, .flip, .babble, .late].contains($0.kind) }
+    }
+
+    /// Whether a node has not come back lately, which others have to hear first.
+    private func isSteady(_ number: Int) -> Bool {
+        let since = max(nodes[number].resumedAt, nodes[number].process?.startedAt ?? 0)
+        return since == 0 || now - since > lease + grace + 10_000_000
+    }
+
     private func home(of key: [UInt8], _ process: ClusterProcess) -> String? {
         guard let entry = process.registry.entry(namespace: .default, key: key), let lease = entry.lease else {
             return nil

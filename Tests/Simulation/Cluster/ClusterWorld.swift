@@ -341,6 +341,9 @@ package final class ClusterWorld {
                 // What is dropped then has not been removed: it may come again.
                 if hasBegunAnew, change.current == nil { continue }
                 tell("n\(node.number) \(String(decoding: change.key, as: UTF8.self)) \(change.version.brief)")
+                if change.kind == .expiry, change.version.origin == process.origin {
+                    checkExpiry(of: change.key, by: node, process)
+                }
                 check { () throws(ClusterViolation) in
                     try books.note(change, at: node.number, boot: process.boot, origin: process.origin, now: now)
                 }
