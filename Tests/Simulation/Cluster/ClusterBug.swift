@@ -119,10 +119,8 @@ package enum ClusterBug: String, CaseIterable, Sendable {
             scenario.timing = .fast
             scenario.faults = [ClusterFault(.pause, at: warm + 4_000, length: 25_000, node: 0)]
         case .deathsUnheard:
-            // Somebody has to stop just before his node does.
             scenario.nodes = 4
-            scenario.renewing += 12
-            scenario.actions = 400
+            scenario.renewing += 6
             scenario.faults.append(ClusterFault(.gone, at: warm + 10_000, length: 1_000, node: 0))
         case .twoHomes: scenario.renewing += 4
         case .deafToItself:
@@ -293,7 +291,10 @@ struct ClusterPlanted {
         case .futureRefused: if isFuture(operation, at: node) { return nil }
         case .duplicatesAsNew:
             let version = operation.version
-            if version.kind == .write, registry.context().contains(origin: version.origin, sequence: version.sequence) {
+            let isOld = Int64(version.hlc >> 16) < node.moment.unix - 2_000
+            if isOld, version.kind == .write,
+                registry.context().contains(origin: version.origin, sequence: version.sequence)
+            {
                 let hlc = UInt64(max(0, node.moment.unix)) << 16
                 operation.version = Version(hlc: hlc, kind: .write, origin: world.coreRandom.next() | 1, sequence: 1)
             }

@@ -137,7 +137,8 @@ extension ClusterWorld {
     /// processes fails: stewards wait longer.
     func checkExpiry(of key: [UInt8], by node: ClusterNode, _ process: ClusterProcess) {
         guard let client = clients.first(where: { $0.isOn && $0.isLeased && $0.keys.contains(key) }) else { return }
-        let last = client.acks.filter { $0.key == node.number || hasSoundNetwork && isSteady($0.key) }.map(\.value).max()
+        let last = client.acks.filter { $0.key == node.number || hasSoundNetwork && isSteady($0.key) }.map(\.value)
+            .max()
         // Clocks that run apart, and ticks.
         guard let last, now - last < lease - 100_000, !process.isFenced else { return }
         fail(

@@ -189,7 +189,7 @@ package final class ClusterWorld {
             member: member, replicator: replicator, registry: registry, observer: observer, boot: node.boots,
             startedAt: now)
         node.process = process
-        books.begin(node.number, registry)
+        books.begin(node.number, registry, isEmpty: content == nil)
         registry.addObserver(observer)
         _ = observer.take()
         give(.start, to: node)
