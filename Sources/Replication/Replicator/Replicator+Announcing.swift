@@ -64,7 +64,9 @@ extension Replicator {
         let last = queue.lastSerial
         while queue.count > 0 {
             let targets = somePeers(settings.fanout)
-            guard allowance >= settings.payloadMax * targets.count else { return }
+            guard allowance >= min(settings.payloadMax * targets.count, settings.announcedBytesPerSecond) else {
+                return
+            }
             guard let message = nextAnnouncement(sends: targets.count, limit: sendsMax, through: last) else { return }
             for target in targets { effects.append(.send(message, to: target)) }
             counters.announcementsSent += targets.count
