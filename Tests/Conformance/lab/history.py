@@ -6,8 +6,6 @@ import bisect
 import math
 from dataclasses import dataclass, field
 
-from dnsname import index_of
-
 # A request that had no reply may be carried out this much later; one that a node could not read while it was paused,
 # after the pause and this.
 LATE = 1.0
@@ -55,14 +53,16 @@ class Life:
     until: float = math.inf
     # From when on a request of unknown outcome may have replaced or removed it.
     doubtful: float = math.inf
+    # When heartbeats that their owner meant for another write of the key renewed this one.
+    strays: list = field(default_factory=list)
 
     @property
     def renewals(self):
         return [r for r in self.requests if r.what != "delete"]
 
-    @property
-    def acknowledged(self):
-        return [r for r in self.renewals if r.isAcknowledged]
+    # Acknowledged by nodes that knew of this write: a heartbeat names the instance, not the write, so that a node that
+    # has not heard of the latest one renews what it knows.
+    confirmed: list = field(default_factory=list)
 
     @property
     def written(self):
@@ -72,7 +72,7 @@ class Life:
     @property
     def last(self):
         """The latest moment at which its lease can have been renewed."""
-        return max((r.effect for r in self.renewals), default=-math.inf)
+        return max([r.effect for r in self.renewals] + self.strays, default=-math.inf)
 
     @property
     def deleted(self):
@@ -138,6 +138,8 @@ class History:
             request.effect = self.effect(request)
         self.disturbances = [event for event in self.events if event.kind != "clock"]
         self.boundaries = sorted({t for event in self.disturbances for t in (event.start, event.end)})
+        self.downs = {node: [(e.start, e.end) for e in self.disturbances if e.kind != "link" and e.node == node]
+                      for node in self.nodes}
         self.lives = [life for key in self.keys if key not in self.rivals for life in self.lives_of(key)]
 
     def effect(self, request):
@@ -152,6 +154,7 @@ class History:
         return latest
 
     def lives_of(self, key):
+        """The writes of a key in the order of their numbers."""
         requests = [r for r in self.requests if r.key == key]
         lives = {}
         for request in requests:
@@ -165,27 +168,27 @@ class History:
                     continue
                 if request.start >= life.first:
                     life.until = min(life.until, request.start)
-                elif request.status == 0 and request.effect > life.first:
-                    life.doubtful = min(life.doubtful, life.first)
                 if request.status == 0 and request.effect > life.first:
                     life.doubtful = min(life.doubtful, max(life.first, request.start))
+            life.confirmed = [r for r in life.renewals if r.isAcknowledged
+                              and (r.what == "put" or self.showed(r.node, key, life.write, r.start - 1, r.start + 0.2))]
+            life.strays = [r.effect for r in requests if r.what == "beat" and r.write != life.write
+                           and r.effect > -math.inf and self.showed(r.node, key, life.write, r.start - 1, r.effect)]
         return list(lives.values())
+
+    def showed(self, node, key, write, start, end):
+        """Whether a node answered a write at any time of a span."""
+        row = self.series.get((node, key))
+        return row is not None and any(write in (self.shows(node, key, index) or ()) for index in row.between(start, end))
 
     # Faults
 
     def is_down(self, node, start, end):
         """Whether a node was killed or paused at any time from `start` to `end`."""
-        return any(e.kind in ("kill", "pause") and e.node == node and e.start <= end and e.end >= start
-                   for e in self.disturbances)
+        return any(first <= end and last >= start for first, last in self.downs[node])
 
     def next_down(self, node, moment):
-        return min((e.start for e in self.disturbances
-                    if e.kind in ("kill", "pause") and e.node == node and e.start >= moment), default=math.inf)
-
-    def forgot(self, node, start, end):
-        """Whether a node lost its memory at any time from `start` to `end`."""
-        return any(e.kind == "kill" and not e.keeps and e.node == node and e.start <= end and e.end >= start
-                   for e in self.disturbances)
+        return min((start for start, _ in self.downs[node] if start >= moment), default=math.inf)
 
     def lives_through(self, node):
         """The spans of a node in which it forgot nothing."""
@@ -225,7 +228,3 @@ class History:
 
 def overlap(event, request):
     return event.start <= request.end and event.end >= request.start
-
-
-def belongs(write, key):
-    return index_of(write) == key

@@ -91,6 +91,7 @@ def new_namespace():
     if child == 0:
         try:
             die_with_parent()
+            os.close(done[1])
             enter_new_namespace()
             os.write(ready[1], b"1")
             os.read(done[0], 1)

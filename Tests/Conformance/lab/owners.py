@@ -53,7 +53,7 @@ class Owner(threading.Thread):
         self.random = random.Random(spec["seed"])
         self.lease, self.nodes, self.port = config["lease"], config["nodes"], config["port"]
         self.quiet, self.end = config["quiet"], config["end"]
-        self.silent_at = spec.get("silent_at", float("inf"))
+        self.silent_at = config["begin"] + spec.get("silent_at", 0)
         # Rivals share a key, and each has numbers of its own.
         self.next_write, self.step = spec.get("first_write", 0), spec.get("write_step", 1)
         self.first = config["begin"] + self.random.uniform(0, 1)
@@ -107,13 +107,13 @@ class Owner(threading.Thread):
     def live_rival(self):
         while self.may_write():
             self.register([self.home])
-            self.live_for(self.random.uniform(1, 5), lambda: [self.home], revive=False)
-        self.live_for(float("inf"), lambda: [self.home], revive=False)
+            self.live_for(self.random.uniform(1, 5), lambda: [self.home])
+        self.live_for(float("inf"), lambda: [self.home])
 
-    def live_for(self, seconds, places, revive=True):
+    def live_for(self, seconds, places):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self.beat_once(places(), until=end, revive=revive)
+            self.beat_once(places(), until=end)
 
     # What they do
 
@@ -140,14 +140,14 @@ class Owner(threading.Thread):
                     return
                 self.sleep(0.1)
 
-    def beat_once(self, places, until=float("inf"), revive=True):
+    def beat_once(self, places, until=float("inf")):
         """Waits for the time of a heartbeat and sends it to the first node that answers. A heartbeat for something that
         is gone has it registered anew."""
         self.sleep_until(min(time.monotonic() + self.lease / 3 * self.random.uniform(0.8, 1.0), until))
         for node in places:
             status = self.ask("beat", node, "PUT", f"/api/v1/instances/{self.key.id}/heartbeat", None)
-            if status == 410 and revive:
-                self.register([node] + places)
+            if status == 410:
+                self.register([node] + [place for place in places if place != node])
             if status in (200, 410):
                 return
 

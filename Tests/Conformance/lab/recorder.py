@@ -117,7 +117,7 @@ class Recorder:
         for identifier, (name, _, monotonic) in over:
             del self.waiting[identifier]
             if time.monotonic() - monotonic >= 0.5:
-                self.keep(monotonic, GIVE_UP, name, None, 0)
+                self.keep(monotonic, 0, name, None, 0)
 
     def keep(self, at, latency, name, answer, ttl):
         index = self.known.setdefault(answer, len(self.known))
