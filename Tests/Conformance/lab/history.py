@@ -110,8 +110,8 @@ class Series:
 
 class History:
     def __init__(self, nodes, lease, detect, names, begin, quiet, healed, end):
-        """`names` are the instances' names by key, then those of services; `detect` is how long it takes at most until a
-        node that is gone is seen as gone. Writes stop at `quiet`, faults at `healed`."""
+        """`names` are the instances' names by key, then those of services; `detect` is how long it takes at most until
+        a node that is gone is seen as gone. Writes stop at `quiet`, faults at `healed`."""
         self.nodes, self.lease, self.detect, self.names = nodes, lease, detect, names
         self.grace = max(10.0, lease / 2)
         self.begin, self.quiet, self.healed, self.end = begin, quiet, healed, end
@@ -179,7 +179,8 @@ class History:
     def showed(self, node, key, write, start, end):
         """Whether a node answered a write at any time of a span."""
         row = self.series.get((node, key))
-        return row is not None and any(write in (self.shows(node, key, index) or ()) for index in row.between(start, end))
+        return row is not None and any(
+            write in (self.shows(node, key, index) or ()) for index in row.between(start, end))
 
     # Faults
 

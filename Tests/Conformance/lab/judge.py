@@ -2,10 +2,11 @@
 
 The bounds are those of the design (ARCHITECTURE.md, Replication's and RegistryStore's documentation):
   converged       10 s after the last fault all nodes answer alike (C1), for 3 to 7 nodes
-  ends            a lease that nobody renews is over 1 s late at its home, 2 s late elsewhere, while all is well; after a
-                  fault 1 s after everything has converged, and a whole lease more when a node was killed or paused, since
-                  a home that is back counts anew; while a fault lasts, its home's steward sees the home go (`detect`),
-                  gives the whole lease and a grace of 10 s or half the lease, whichever is more (C3)
+  ends            a lease that nobody renews is over 2 s late at most while all is well: 1 s at its home, and the time
+                  of a change elsewhere; after a fault 1 s after everything has converged, and a whole lease more when a
+                  node was killed or paused, since a home that is back counts anew; while a fault lasts, its home's
+                  steward sees the home go (`detect`), gives the whole lease and a grace of 10 s or half the lease,
+                  whichever is more (C3)
   TTL             never above what is left of the lease; half the lease where another node counts it (C3)
   alive           answers within 5 ms at the 99th percentile, and every question is answered (C9)
 
@@ -125,8 +126,8 @@ def gone_at(history, node, life):
 # C2
 
 def kept(history):
-    """Who was acknowledged and goes on sending heartbeats is answered by the node that took the last one, and by all while
-    all is well."""
+    """Who was acknowledged and goes on sending heartbeats is answered by the node that took the last one, and by all
+    while all is well."""
     verdict = Verdict("C2", "no lost registration")
     claims = 0
     for life in history.lives:
@@ -224,7 +225,8 @@ def ended(history):
                     latest = max(latest, row.at[index] - over)
                 if row.at[index] > limit:
                     verdict.against(row.at[index], node, f"{history.names[life.key]}: write {life.write} is answered "
-                                    f"{row.at[index] - over:.2f} s after its lease was over, bound {limit - over:.2f} s")
+                                    f"{row.at[index] - over:.2f} s after its lease was over, "
+                                    f"bound {limit - over:.2f} s")
             ends += seen or over < history.end
     verdict.figures = (f"{ends} ends at nodes, at most {latest:.2f} s late while all was well "
                        f"(bound {END_ELSEWHERE:.0f} s)")
@@ -429,8 +431,8 @@ def paused(history):
                 writes = history.shows(event.node, life.key, index)
                 verdict.checked += 1
                 if writes and life.write in writes:
-                    verdict.against(row.at[index], event.node, f"{history.names[life.key]}: write {life.write} was over "
-                                    f"{event.end - over:.2f} s before the node went on, and is answered")
+                    verdict.against(row.at[index], event.node, f"{history.names[life.key]}: write {life.write} was "
+                                    f"over {event.end - over:.2f} s before the node went on, and is answered")
                     break
     verdict.figures = f"{len(pauses)} pauses of two leases, {tempting} instances were over before a node went on"
     return verdict

@@ -20,8 +20,8 @@ NONE = (3, frozenset())
 class Made:
     """A made-up run of 60 s: three nodes, one owner of each manner, a cut, a pause, a kill and a wrong clock.
 
-    What the nodes say is given by `says(node, key, time)`, which a planted fault overrides; requests and events by lists,
-    to which it adds."""
+    What the nodes say is given by `says(node, key, time)`, which a planted fault overrides; requests and events by
+    lists, to which it adds."""
 
     def __init__(self):
         self.events = [Event("link", 5, 10, detail="cut"), Event("pause", 12, 21, node=2),
@@ -30,7 +30,7 @@ class Made:
         self.delay = {}
         self.add_steady()
         self.add_churner()
-        # The mortal falls silent at 10.6 s: over at 14.6 s, while n2 is paused. Everybody counts to the end of the lease.
+        # The mortal falls silent at 10.6 s, so it is over at 14.6 s, while n2 is paused.
         self.put(MORTAL, 0, 1, 1.0)
         self.beats(MORTAL, 0, 1, 2.0, 10.6)
         self.put(MORTAL, 1, 1, 50.0)

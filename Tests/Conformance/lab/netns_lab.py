@@ -4,8 +4,8 @@
 The kernel's emulation of networks (tc netem) is not needed: each node has a TAP device in a namespace of its own, and a
 switch process forwards the frames between them, with blocks, loss, delay, jitter, duplication and reordering.
 
-Nothing is left behind: the namespaces have no names, so they go with the processes in them, and every process of the lab
-is ended by the kernel when the lab's own process is gone.
+Nothing is left behind: the namespaces have no names, so they go with the processes in them, and every process of the
+lab is ended by the kernel when the lab's own process is gone.
 
     with Lab(3) as lab:
         lab.put([(1, 2), (2, 1)], block=1)
@@ -267,8 +267,7 @@ class Lab:
     # Faults, by directed pair.
 
     def set_faults(self, faults):
-        """Sets all faults at once: a dictionary of (source, target) to {block, loss, delay, jitter, duplicate, reorder}.
-
+        """Sets all faults at once: by (source, target) what is done, {block, loss, delay, jitter, duplicate, reorder};
         delay and jitter are milliseconds, the others shares of one."""
         self.faults = {pair: dict(fault) for pair, fault in faults.items()}
         self.control.send(json.dumps({"faults": [[a, b, f] for (a, b), f in self.faults.items()]}).encode())

@@ -5,8 +5,8 @@
 
 OUT gets one JSON object per request, with what was asked of whom and when, and what came back:
   {"key", "write", "what": "put" | "beat" | "delete", "node", "start", "end", "status"}
-`status` is 0 when there was no reply (the request may or may not have been carried out, perhaps later), and -1 when there
-was no connection (it was not). Times are of the monotonic clock.
+`status` is 0 when there was no reply (the request may or may not have been carried out, perhaps later), and -1 when
+there was no connection (it was not). Times are of the monotonic clock.
 
 Manners:
   steady   registers at its node and sends heartbeats there, elsewhere while that does not answer

@@ -3,11 +3,11 @@
 
   recorder.py CONFIG.json OUT
 
-The time of an answer is the kernel's receive time stamp, so that this process's waiting for a processor is not counted as
-the server's. How late this process itself was woken each time is kept beside it: it says how busy the machine was.
+The time of an answer is the kernel's receive time stamp, so that this process's waiting for a processor is not counted
+as the server's. How late this process itself was woken each time is kept beside it: it says how busy the machine was.
 
-OUT is a pickle of {"records": bytes, "answers": [(rcode, writes)], "noise": [(time, seconds late)]}; a record is `RECORD`.
-Times are of the monotonic clock.
+OUT is a pickle of {"records": bytes, "answers": [(rcode, writes)], "noise": [(time, seconds late)]}; a record is
+`RECORD`. Times are of the monotonic clock.
 """
 import json
 import pickle

@@ -4,8 +4,8 @@
   run_lab.py --regdns BINARY [--nodes 3] [--seconds 60] [--seed N] [--lease 4] [--profile lan] [--keep DIR]
 
 The same seed gives the same plan: what goes wrong when, which nodes have a disk, whose clock is off, who owns what.
-Prints the invariants C1 to C9 with their figures, evidence against them, and `N passed, N failed` as the last line. Exit
-status 3: no lab can be made here. The logs of a run that failed are kept, or in DIR those of any run.
+Prints the invariants C1 to C9 with their figures, evidence against them, and `N passed, N failed` as the last line.
+Exit status 3: no lab can be made here. The logs of a run that failed are kept, or in DIR those of any run.
 """
 import argparse
 import base64
@@ -37,8 +37,11 @@ MANY = ["steady", "roamer", "churner", "churner", "mortal", "mass"]
 # How long it takes at most until a node that is gone is seen as gone: by measure of memberlist's profiles, with the
 # slowest splits.
 DETECT = {"lan": 21.0, "wan": 60.0, "local": 20.0, "fast": 15.0}
-# Faults end so long before the end, so that everything can converge and all leases that nobody renews be over.
-QUIET = 22.0
+
+def calm(lease):
+    """How long before the end the faults end, so that all converges and leases that nobody renews can be over."""
+    return 14 + 2 * lease
+
 
 
 class Node:
@@ -104,18 +107,19 @@ class Run:
         nodes = lab.nodes
         disks, offsets = nemesis.disks(options.seed, nodes), nemesis.offsets(options.seed, nodes)
         self.nodes = {n: Node(lab, n, options, folder, n in disks, offsets[n]) for n in nodes}
-        self.steps = nemesis.plan(options.seed, nodes, options.seconds - QUIET, options.lease)
+        self.steps = nemesis.plan(options.seed, nodes, options.seconds - calm(options.lease), options.lease)
         self.events = []
         self.instances, self.specs, self.rivals, self.massed = [], {n: [] for n in nodes}, set(), set()
         self.cast()
-        print(f"seed {options.seed}: {len(nodes)} nodes, {len(self.instances)} instances, lease {options.lease} s, disks "
-              f"at {', '.join(f'n{n}' for n in disks)}, clocks off by "
+        print(f"seed {options.seed}: {len(nodes)} nodes, {len(self.instances)} instances, lease {options.lease} s, "
+              f"disks at {', '.join(f'n{n}' for n in disks)}, clocks off by "
               + ", ".join(f"n{n} {s:+d} s" for n, s in offsets.items() if s))
 
     def cast(self):
         """Who owns what."""
         chance = random.Random(f"cast {self.options.seed}")
-        silent = next((step.start for step in self.steps if step.kind == "pause"), self.options.seconds - QUIET) + 0.2
+        # Just when a node stands still for two leases: it must not answer them when it goes on.
+        silent = 0.2 + next((step.start for step in self.steps if step.kind == "pause"), self.options.seconds / 2)
 
         def add(node, key, manner, **more):
             self.specs[node].append({"key": key.index, "service": key.service, "manner": manner,
@@ -145,7 +149,7 @@ class Run:
         self.wait(lambda: all([node.look() for node in self.nodes.values()]), 60, "the nodes are not ready")
         self.begin = time.monotonic() + 0.5
         self.end = self.begin + self.options.seconds
-        self.quiet = self.begin + self.options.seconds - QUIET
+        self.quiet = self.begin + self.options.seconds - calm(self.options.lease)
         helpers = [self.start_recorder(n) for n in self.nodes] + [self.start_owners(n) for n in self.nodes]
         pending = sorted(((moment, order, step) for step in self.steps
                           for order, moment in ((0, step.start), (1, step.end))), key=lambda item: item[:2])
@@ -235,7 +239,8 @@ class Run:
         with open(path + ".json", "w") as file:
             json.dump(config, file)
         with open(path + ".log", "w") as log:
-            return self.lab.popen(node, [sys.executable, os.path.join(HERE, name + ".py"), path + ".json", path + ".out"],
+            program = os.path.join(HERE, name + ".py")
+            return self.lab.popen(node, [sys.executable, "-B", program, path + ".json", path + ".out"],
                                   stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def history(self):
@@ -267,7 +272,8 @@ def shorten(links):
 
 def arguments():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--regdns", required=True)
+    parser.add_argument("--regdns", default="regdns", help="the binary")
+    parser.add_argument("--check", action="store_true", help="only say whether a lab can be made here")
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=int(os.environ.get("REGDNS_SEED", random.randrange(1 << 31))))
@@ -295,9 +301,9 @@ def build_clock(folder):
 def main():
     options = arguments()
     problem = obstacle()
-    if problem:
-        print(f"skipped: no lab of network namespaces can be made here: {problem}")
-        return 3
+    if problem or options.check:
+        print(problem or "a lab can be made here")
+        return 3 if problem else 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = options.keep or tempfile.mkdtemp(prefix="regdns-lab-")
     os.makedirs(folder, exist_ok=True)
