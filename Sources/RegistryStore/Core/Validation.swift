@@ -15,6 +15,9 @@ enum Validation {
         }
         guard !instance.service.isEmpty else { throw .invalid(field: "service", value: "", expected: "a name") }
         guard !instance.id.isEmpty else { throw .invalid(field: "id", value: "", expected: "an id") }
+        guard !KeyID.isLong(instance.id) else {
+            throw .invalid(field: "id", value: String(instance.id.prefix(64)), expected: "an id that is not a key's")
+        }
         try checkNoZero("service", instance.service)
         try bound("tags", instance.tags.count, limits.maxTags)
         try bound("registration_bytes", registration.textBytes, limits.maxRegistrationBytes)
