@@ -35,6 +35,11 @@ extension StoreCore {
             reshow(holder, without: id, in: index, &batch)
         }
         swap(previous, for: current, in: index)
+        if let previous, let lease = previous.lease, lease != current?.lease, leases.isShared(previous.deadlineSlot),
+            leases.owner(previous.deadlineSlot).isEmpty
+        {
+            batch.left.append(previous.deadlineSlot)
+        }
         if let id = previous?.indexedID, index.firstWaiting(for: id) != nil {
             batch.freed.append((index.namespace, id))
         }

@@ -7,16 +7,22 @@ extension StoreCore {
         var fresh: [RemoteOperation] = []
         var refused = 0
         for operation in operations where !isKnown(operation.version) {
-            guard isAcceptable(operation), hasRoom(forLeaseOf: operation) else {
+            guard isAcceptable(operation) else {
                 refused += 1
+                continue
+            }
+            let index = space(operation.namespace)
+            let current = index.byKey.find(operation.key)
+            let known = current?.version ?? tombstones.find(operation.namespace, operation.key)?.version
+            let wins = MergeRule.wins(operation.version, over: known)
+            guard !wins || hasRoom(for: operation, over: current) else {
+                refused += 1
+                counters.remoteBeyondLimit += 1
                 continue
             }
             clock.observe(operation.version.hlc, unix: now.unix)
             context.insert(origin: operation.version.origin, sequence: operation.version.sequence)
-            let index = space(operation.namespace)
-            let current = index.byKey.find(operation.key)
-            let known = current?.version ?? tombstones.find(operation.namespace, operation.key)?.version
-            guard MergeRule.wins(operation.version, over: known) else { continue }
+            guard wins else { continue }
             fresh.append(operation)
             if let value = operation.value {
                 write(operation, value, over: current, in: index, &batch, now: now)
@@ -64,10 +70,14 @@ extension StoreCore {
         }
     }
 
-    /// Whether the lease of an operation is known or has a free slot.
-    private func hasRoom(forLeaseOf operation: RemoteOperation) -> Bool {
-        guard let lease = operation.lease, leases.isFull else { return true }
-        return leases.slot(of: lease.id) != nil
+    /// Whether a write has room: its entry within the bounds of what comes from others, and its lease, which is known
+    /// or finds a free slot.
+    private func hasRoom(for operation: RemoteOperation, over current: Entry?) -> Bool {
+        if let lease = operation.lease, leases.isFull, leases.slot(of: lease.id) == nil { return false }
+        guard let value = operation.value else { return true }
+        if current == nil, entryCount >= limits.remoteEntries { return false }
+        let growth = Entry.cost(of: value, key: operation.key) - (current?.cost ?? 0)
+        return growth <= 0 || growth <= limits.remoteMemoryBytes - entryBytes
     }
 
     /// Ends an entry, unless it is an expiry of a lease that this node counts and that has not run out: then the entry

@@ -46,6 +46,7 @@ struct StoreCore: ~Copyable {
         var expirations = 0
         var refusals = 0
         var remoteRefused = 0
+        var remoteBeyondLimit = 0
     }
 
     /// `origin` must differ between any two processes that ever share a cluster.
@@ -74,6 +75,8 @@ struct StoreCore: ~Copyable {
         var changed: [LeaseRecord] = []
         var ended: [UInt32] = []
         var renewals = 0
+        /// Granted leases whose last entry has left them.
+        var left: [UInt32] = []
         /// Ids that entries have left and that others wait for.
         var freed: [(namespace: Namespace, id: String)] = []
         /// Slots of leases counted elsewhere whose heartbeats are to be passed on.
@@ -111,6 +114,7 @@ struct StoreCore: ~Copyable {
         var batch = batch
         settleIDs(&batch)
         for slot in batch.ended { leases.release(slot) }
+        releaseLeft(batch.left)
         counters.renewals += batch.renewals
         for slot in batch.forwarded { _ = forward(slot, now: now) }
         guard !batch.changes.isEmpty else {
@@ -140,6 +144,14 @@ struct StoreCore: ~Copyable {
         return Outcome(
             receipt: Receipt(revision: revision, changes: Self.asked(batch.changes[...])), batch: result,
             skipped: notices)
+    }
+
+    /// Forgets granted leases that others count and that have no key here any more. What becomes of them is known only
+    /// where they are counted, and never told here: there is no operation for a lease.
+    private mutating func releaseLeft(_ slots: [UInt32]) {
+        for slot in slots where leases.owner(slot).isEmpty && !leases.isHome(slot) && !leases.isMirrored(slot) {
+            leases.release(slot)
+        }
     }
 
     /// Changes without those of entries that are only shown under another id because of them.

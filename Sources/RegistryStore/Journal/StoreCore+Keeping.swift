@@ -53,6 +53,11 @@ extension StoreCore {
         var refused = 0
         for kept in content.entries where !restore(kept, isRenamed: isRenamed, &batch, now: now) { refused += 1 }
         settleIDs(&batch)
+        // Of leases that others count none is kept without keys, but a damaged file may have lost those.
+        for lease in content.leases where lease.home != nil {
+            guard let slot = leases.slot(of: lease.id), leases.owner(slot).isEmpty, !leases.isHome(slot) else { continue }
+            leases.release(slot)
+        }
         return (finishRestore(batch), refused)
     }
 
