@@ -84,9 +84,10 @@ extension StoreCore {
         }
     }
 
-    /// Writes an entry again as it is, with a new version.
+    /// Writes an entry again as it is, with a version just above the one it has: nobody asked for this, so it must not
+    /// win over what somebody asks for elsewhere.
     mutating func rewrite(_ entry: Entry, over hlc: UInt64, _ batch: inout Batch, now: Moment) {
-        let version = clock.next(.write, over: max(hlc, entry.version.hlc), unix: now.unix)
+        let version = clock.again(over: max(hlc, entry.version.hlc), unix: now.unix)
         let current = Entry(
             namespace: entry.namespace, key: entry.key, content: entry.content, storedValue: entry.storedValue,
             lease: entry.lease, deadlineSlot: entry.deadlineSlot, version: version,
