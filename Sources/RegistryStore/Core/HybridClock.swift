@@ -42,13 +42,10 @@ struct HybridClock: Sendable {
         return stamp(kind, hlc: hlc)
     }
 
-    /// The version of an entry that is written again as it is: just above the one it has, whatever the time. So it beats
-    /// that one and its expiry, and no write or delete that somebody asked for meanwhile.
-    mutating func again(over known: UInt64, unix: Int64) -> Version {
-        guard plantedFault != .noCausalBump else { return next(.write, over: known, unix: unix) }
-        let hlc = known == .max ? known : known + 1
-        last = max(last, hlc)
-        return stamp(.write, hlc: hlc)
+    /// The least version greater than `known`, whatever the wall clock says: of an entry that is written again as it
+    /// is. It beats that one and its expiry, and no write or delete that somebody asked for meanwhile.
+    mutating func least(_ kind: OperationKind, over known: UInt64) -> Version {
+        stamp(kind, hlc: known == .max ? known : known + 1)
     }
 
     /// The version of an expiry: the hybrid time of the very write that it ends, so that it beats nothing newer.

@@ -9,10 +9,10 @@ extension StoreCore {
         var batch = beginBatch()
         let results: [StepResult]
         do throws(RegistryError) {
-            if !intents.allSatisfy(\.isRenewal) { try checkFence() }
             try Validation.bound("intents", intents.count, limits.maxIntentsPerBatch)
             var place = 0
             results = try run(plan, &place, &batch, now: now)
+            if batch.changes.contains(where: \.contentChanged) { try checkFence() }
             try checkKeeping(batch.changes)
         } catch {
             rollBack(batch, now: now)
@@ -86,7 +86,7 @@ extension StoreCore {
                 let before = batch.changes.count
                 try perform(intent, at: place, &batch, now: now)
                 place += 1
-                results.append(.changes(Array(batch.changes[before...])))
+                results.append(.changes(Self.asked(batch.changes[before...])))
             case .range(let namespace, let lower, let upper, let limit, let past):
                 if let past {
                     results.append(

@@ -89,7 +89,8 @@ struct Composition: Sendable {
         quiet.logLevel = max(quiet.logLevel, .warning)
         var configuration = ServiceGroupConfiguration(
             services: services.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
-        configuration.maximumGracefulShutdownDuration = settings.lameDuck + Self.drainTime
+        configuration.maximumGracefulShutdownDuration =
+            settings.lameDuck + Self.drainTime + (settings.gossip == nil ? .zero : GossipService.leaveTime)
         try await ServiceGroup(configuration: configuration).run()
         logs.logger("main").info("stopped")
     }

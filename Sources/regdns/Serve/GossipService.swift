@@ -27,6 +27,8 @@ final class GossipService: Service {
 
     /// How often the view is taken for metrics, and metadata are brought up to date.
     static let pause: Duration = .seconds(1)
+    /// How long a leave may take.
+    static let leaveTime: Duration = .seconds(8)
 
     fileprivate struct State {
         var view: GossipView?
