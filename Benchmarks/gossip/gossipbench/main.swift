@@ -1,0 +1,3 @@
+import Replication
+
+print(GossipNode.streamType)
