@@ -75,8 +75,8 @@ package final class DataDirectory: Sendable {
 
     /// Opens the file, or makes it, and reads it. A damaged file is moved aside, and what could be read of it kept.
     func open() throws(DataDirectoryError) -> (file: RegistryFile, reading: FileReading, damage: Damage?) {
-        finishSalvage()
         do throws(SQLiteError) {
+            try finishSalvage()
             if exists(file) {
                 if let sound = try openSound() { return (sound.file, sound.reading, nil) }
             } else if exists(file + "-wal") {
@@ -194,7 +194,8 @@ package final class DataDirectory: Sendable {
         try move(newFile, to: salvagedFile)
         let aside = freeName(file + "-damaged-" + Self.timeText())
         let isThere = exists(file)
-        for suffix in ["-wal", "-shm", ""] where exists(file + suffix) { try move(file + suffix, to: aside + suffix) }
+        // The file before its log: as long as it has its name, all of it can be read again.
+        for suffix in ["", "-wal", "-shm"] where exists(file + suffix) { try move(file + suffix, to: aside + suffix) }
         try move(salvagedFile, to: file)
         let database = try SQLiteDatabase(path: file, creating: false)
         let damage = Damage(
@@ -203,15 +204,18 @@ package final class DataDirectory: Sendable {
     }
 
     /// Ends what a crash has interrupted.
-    private func finishSalvage() {
+    private func finishSalvage() throws(SQLiteError) {
         for suffix in ["", "-journal"] { try? FileManager.default.removeItem(atPath: newFile + suffix) }
         guard exists(salvagedFile) else { return }
-        if exists(file) {
+        guard !exists(file) else {
             // The damaged file is still there and is read again.
             try? FileManager.default.removeItem(atPath: salvagedFile)
-        } else {
-            try? FileManager.default.moveItem(atPath: salvagedFile, toPath: file)
+            return
         }
+        // SQLite would take the damaged file's log for that of the new one.
+        let aside = freeName(file + "-damaged-" + Self.timeText())
+        for suffix in ["-wal", "-shm"] where exists(file + suffix) { try move(file + suffix, to: aside + suffix) }
+        try move(salvagedFile, to: file)
     }
 
     private func make(_ content: KeptContent, _ facts: KeptFacts, at path: String) throws(SQLiteError) {

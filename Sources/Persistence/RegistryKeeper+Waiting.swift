@@ -47,8 +47,7 @@ extension RegistryKeeper: RegistryDurability {
                 return state.isClosed
             }
             if isClosed {
-                continuation.resume(
-                    returning: .unavailable(reason: "the node is stopping", retryAfterSeconds: 1))
+                continuation.resume(returning: Self.stopping)
             } else {
                 schedule()
             }

@@ -180,10 +180,12 @@ package final class RegistryKeeper: Sendable {
 
     private func writeGroups() {
         while true {
-            let group = state.withLock { state in
+            let group = state.withLock { state -> Int? in
+                guard !state.isClosed else { return nil }
                 state.begun += 1
                 return state.begun
             }
+            guard let group else { return }
             let error = disk.withLock { disk in write(&disk) }
             let isDone = finish(group, error)
             if isDone { break }
@@ -256,11 +258,16 @@ package final class RegistryKeeper: Sendable {
     private func finish(_ group: Int, _ error: SQLiteError?, isScheduled: Bool = true) -> Bool {
         let (ready, isDone, news) = state.withLock { state -> ([Waiter], Bool, News?) in
             var news: News?
+            // The registry hears of it under the lock: two threads' news may not overtake each other.
             if let error {
-                if state.failure == nil { news = .failed("\(error)") }
+                if state.failure == nil {
+                    registry.refuseKeeping(Self.refusal("\(error)"))
+                    news = .failed("\(error)")
+                }
                 state.failure = "\(error)"
                 state.counts.failures += 1
             } else if state.failure != nil {
+                registry.refuseKeeping(nil)
                 state.failure = nil
                 news = .recovered
             }
@@ -284,16 +291,15 @@ package final class RegistryKeeper: Sendable {
     private func tell(_ news: News?) {
         switch news {
         case .failed(let reason):
-            registry.refuseKeeping(Self.refusal(reason))
             logger.error(
                 "registrations cannot be kept: writes are refused until the disk takes them; answers go on",
                 metadata: ["path": "\(directory.file)", "reason": "\(reason)"])
-        case .recovered:
-            registry.refuseKeeping(nil)
-            logger.notice("registrations are kept again", metadata: ["path": "\(directory.file)"])
+        case .recovered: logger.notice("registrations are kept again", metadata: ["path": "\(directory.file)"])
         case nil: break
         }
     }
+
+    static let stopping = RegistryError.unavailable(reason: "the node is stopping", retryAfterSeconds: 1)
 
     private static func refusal(_ reason: String) -> RegistryError {
         .unavailable(reason: "registrations cannot be kept on the disk: \(reason)", retryAfterSeconds: 1)
@@ -350,7 +356,15 @@ package final class RegistryKeeper: Sendable {
     /// Writes what is left and closes the file. Nothing is kept afterwards.
     func close() {
         writing.sync { writeGroups() }
-        state.withLock { $0.isClosed = true }
+        let late = state.withLock { state in
+            state.isClosed = true
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        // Those who came after that group have no other.
+        for waiter in late { waiter.continuation.resume(returning: Self.stopping) }
+        // One that began meanwhile must not find the file closed, and open it again.
+        writing.sync {}
         disk.withLock { disk in
             do throws(SQLiteError) {
                 try disk.file?.shortenLog(truncating: true)

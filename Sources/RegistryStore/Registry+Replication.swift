@@ -62,7 +62,11 @@ extension Registry {
     // MARK: Sessions
 
     /// Begins to tell a peer what it lacks.
-    package func openSync(to peer: CausalContext) -> SyncSource { state.withLock { $0.core.openSync(to: peer) } }
+    ///
+    /// - Parameter isRepair: as the peer's session says: everything that is shown and remembered here.
+    package func openSync(to peer: CausalContext, isRepair: Bool = false) -> SyncSource {
+        state.withLock { $0.core.openSync(to: peer, isRepair: isRepair) }
+    }
 
     /// The next page of a session: at most `operationsMax` operations and about `bytesMax` bytes. Nil after the last.
     package func nextPage(
@@ -77,9 +81,14 @@ extension Registry {
     }
 
     /// Begins to take over what a peer has: `context` of the session is what to ask it with.
-    package func beginSession() -> SyncSession {
+    ///
+    /// - Parameter isRepair: for `DigestVerdict.diverged`: the sender is asked for everything, and it is taken over
+    ///   even where this node's context says that it is known. Do so on one of two nodes at a time: when both repair
+    ///   themselves at once, they may only change places.
+    package func beginSession(isRepair: Bool = false) -> SyncSession {
         state.withLock { state in
-            SyncSession(context: state.core.wholeContext, origin: state.core.clock.origin, limits: limits)
+            SyncSession(
+                context: state.core.wholeContext, origin: state.core.clock.origin, isRepair: isRepair, limits: limits)
         }
     }
 
@@ -88,7 +97,11 @@ extension Registry {
     @discardableResult
     package func receive(_ page: SyncPage, in session: inout SyncSession) throws(SyncError) -> SyncProgress {
         guard try session.admit(page) else { return SyncProgress(receipt: .nothing(revision: revision), state: .open) }
-        var progress = SyncProgress(receipt: merge(page.operations), state: .open)
+        guard let receipt = take(page, in: session) else {
+            session.close()
+            return SyncProgress(receipt: .nothing(revision: revision), state: .void)
+        }
+        var progress = SyncProgress(receipt: receipt, state: .open)
         session.refused += progress.receipt.refused
         guard session.isWhole, let end = session.end else { return progress }
         defer { session.close() }
@@ -109,6 +122,18 @@ extension Registry {
         }
         progress.state = isJoined ? .complete : .void
         return progress
+    }
+
+    /// Nil for a repair by somebody who lacks removals that are forgotten here: what was removed would come back.
+    private func take(_ page: SyncPage, in session: SyncSession) -> MergeReceipt? {
+        guard session.isRepairing, let heard = session.resetContext else { return merge(page.operations) }
+        let told = state.withLock { state -> Told? in
+            guard page.opening == nil || state.core.remembersAll(heard) else { return nil }
+            return state.tell([state.core.repair(page.operations, heard: heard, now: clock.now)])
+        }
+        guard let told else { return nil }
+        finish(told)
+        return told.outcomes[0].mergeReceipt
     }
 
     /// Entries looked at while the store is locked.

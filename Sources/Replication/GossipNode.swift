@@ -12,6 +12,10 @@ package final class GossipNode: Sendable {
     package let address: GossipAddress
     /// What is really bound.
     package let bound: GossipAddress
+    /// Empty: none.
+    package let label: [UInt8]
+    /// Whether plain input is refused once there are keys.
+    package let verifiesIncoming: Bool
     private let eventLoop: any EventLoop
     private let loop: NIOLoopBound<GossipLoop>
     private let streamTimeout: Milliseconds
@@ -68,6 +72,8 @@ package final class GossipNode: Sendable {
         _ environment: GossipEnvironment
     ) {
         name = settings.name
+        label = settings.label
+        verifiesIncoming = settings.verifiesIncoming
         self.address = address
         self.bound = bound
         self.loop = loop
@@ -238,6 +244,8 @@ package final class GossipNode: Sendable {
     package func counters() async throws(GossipNodeError) -> (core: CoreCounters, transport: TransportCounters) {
         try await on { ($0.core.counters, $0.counters) }
     }
+
+    package func view() async throws(GossipNodeError) -> GossipView { try await on { $0.view() } }
 
     // MARK: The event loop
 

@@ -12,12 +12,12 @@ struct RegdnsCommand: AsyncParsableCommand {
             """,
         version: Version.text,
         groupedSubcommands: [
-            CommandGroup(name: "Server", subcommands: [ServeCommand.self, CheckConfigCommand.self]),
+            CommandGroup(name: "Server", subcommands: [ServeCommand.self, CheckConfigCommand.self, KeygenCommand.self]),
             CommandGroup(
                 name: "Client",
                 subcommands: [
                     AddCommand.self, GetCommand.self, ListCommand.self, DeleteCommand.self, WatchCommand.self,
-                    LookupCommand.self, StatusCommand.self,
+                    LookupCommand.self, MembersCommand.self, StatusCommand.self,
                 ]),
             CommandGroup(name: "Not in this version", subcommands: LaterVerbs.all),
         ])

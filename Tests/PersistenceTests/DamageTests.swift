@@ -122,6 +122,22 @@ struct DamageTests {
         #expect(try directory.names(".new").isEmpty && directory.names(".salvaged").isEmpty)
     }
 
+    @Test("A crash before the damaged file's log is moved as well: the log is not taken for the new file's")
+    func interruptedBeforeLog() async throws {
+        let directory = try await filled()
+        let other = try TemporaryDirectory()
+        let kept = try Kept(other)
+        try await kept.writer.apply([
+            .put(namespace: .default, key: key("a"), value: .bytes([1]), lease: .permanent)
+        ])
+        try FileManager.default.moveItem(atPath: directory.file, toPath: directory.file + ".salvaged")
+        try FileManager.default.copyItem(atPath: other.file + "-wal", toPath: directory.file + "-wal")
+        let again = try Kept(directory)
+        #expect(again.start.entries == Self.count && again.start.damage == nil)
+        #expect(try directory.names("damaged").count == 1)
+        withExtendedLifetime(kept) {}
+    }
+
     // MARK: What is refused
 
     private func refusal(_ directory: TemporaryDirectory) -> DataDirectoryError? {

@@ -266,4 +266,24 @@ struct RestartTests {
         #expect(again.registry.entry(namespace: .default, id: "same")?.key == key("web/one"))
         #expect(again.registry.inconsistency == nil)
     }
+
+    @Test("What was shown by its key stays so when nobody has the id of its value any more")
+    func shownByKey() async throws {
+        let directory = try TemporaryDirectory()
+        let kept = try Kept(directory)
+        let value = Array(#"{"host":"10.0.0.1","port":1,"service":"web","id":"same"}"#.utf8)
+        for name in ["web/one", "web/two"] {
+            try await kept.writer.apply([
+                .put(namespace: .default, key: key(name), value: .bytes(value), lease: .permanent)
+            ])
+        }
+        try await kept.writer.apply([.delete(namespace: .default, key: key("web/one"))])
+        let before = try #require(kept.registry.entry(namespace: .default, key: key("web/two")))
+        let again = try Kept(try directory.copy())
+        #expect(again.content == kept.content)
+        let after = try #require(again.registry.entry(namespace: .default, key: key("web/two")))
+        #expect(again.registry.identity(of: after)?.id == kept.registry.identity(of: before)?.id)
+        #expect(again.registry.entry(namespace: .default, id: "same") == nil)
+        #expect(again.registry.inconsistency == nil)
+    }
 }

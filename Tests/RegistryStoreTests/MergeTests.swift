@@ -214,6 +214,23 @@ struct MergeTests {
         #expect(change.version.hlc == version.hlc, "it ends that very write and nothing newer")
     }
 
+    @Test("an expiry and its home's answer in one batch leave the entry with its lease")
+    func expiryAndAnswer() throws {
+        var core = try Self.store()
+        let first = Version(hlc: 5 << 16, kind: .write, origin: 1, sequence: 1)
+        let expiry = Version(hlc: 5 << 16, kind: .expiry, origin: 2, sequence: 1)
+        let answer = Version(hlc: 5 << 16 | 1, kind: .write, origin: 1, sequence: 2)
+        _ = core.merge([Self.leased("a", first, home: "there")], now: Self.now)
+        _ = core.merge([Self.operation("a", expiry), Self.leased("a", answer, home: "there")], now: Self.now)
+        let content = core.snapshot()
+        let entry = try #require(content.changes.first?.current)
+        #expect(entry.version == answer)
+        #expect(entry.lease == LeaseID(5))
+        #expect(core.leases.count == 1)
+        let problem = core.checkInvariants()
+        #expect(problem == nil)
+    }
+
     @Test("an expiry beats the write it expires and nothing newer")
     func expiryIsBound() throws {
         let first = Version(hlc: 5 << 16, kind: .write, origin: 1, sequence: 1)

@@ -36,7 +36,7 @@ struct FramePropertyTests {
     func noise() {
         var random = SeededRandom(test: "frames of noise")
         for _ in 0..<4000 * SeededRandom.effort {
-            let bytes = [0xd0, 0x10, UInt8(1 + random.below(8))] + random.octets(upTo: 80)
+            let bytes = [0xd0, 0x10, UInt8(1 + random.below(9))] + random.octets(upTo: 80)
             guard let frame = try? Frame(decoding: bytes) else { continue }
             #expect(frame.encoded() == bytes, "seed \(random.seed)")
         }
@@ -73,7 +73,7 @@ extension SeededRandom {
 
     mutating func frame() -> Frame {
         let body: Frame.Body
-        switch below(9) {
+        switch below(10) {
         case 0: body = .delta(operations())
         case 1: body = .digest(digest())
         case 2: body = .want(WantFrame(session: next(), context: context()))
@@ -95,7 +95,12 @@ extension SeededRandom {
                     versions: low...(low + UInt8(below(4))), node: text(), origin: next(), nonce: bytes(16),
                     publicKey: bytes(oneIn(2) ? 32 : 0), digest: digest()))
         case 7: body = .page(session: next(), page())
-        default: return Frame(.unknown(kind: UInt8(9 + below(240)), octets(upTo: 20)))
+        case 8:
+            body = .bye(
+                ByeFrame(
+                    reason: ByeFrame.Reason(rawValue: UInt8(below(256))),
+                    retryMilliseconds: Int64(next() >> UInt64(1 + below(63)))))
+        default: return Frame(.unknown(kind: UInt8(10 + below(240)), octets(upTo: 20)))
         }
         var extensions: [FrameExtension] = []
         var type: UInt64 = 0
@@ -144,7 +149,7 @@ extension SeededRandom {
 
     private mutating func page() -> SyncPage {
         var page = SyncPage(number: below(3))
-        if page.number == 0 { page.opening = oneIn(2) ? .delta : .reset(context()) }
+        if page.number == 0 { page.opening = [.delta, .reset(context()), .repair(context())][below(3)] }
         page.live = (0..<below(3)).map { _ in
             let lower = UInt64(below(1000))
             return DotRange(origin: next(), sequences: lower...(lower + UInt64(below(1000))))

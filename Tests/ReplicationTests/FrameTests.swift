@@ -13,7 +13,7 @@ struct FrameTests {
         }.joined()
     }
 
-    private static func bytes(_ hex: String) -> [UInt8] {
+    static func bytes(_ hex: String) -> [UInt8] {
         let digits = Array(hex.filter { $0 != " " })
         return stride(from: 0, to: digits.count, by: 2).compactMap { UInt8(String(digits[$0...$0 + 1]), radix: 16) }
     }
@@ -94,6 +94,13 @@ struct FrameTests {
         ),
         ("d01008 0900000000000000 01 0c 00 00 00 00", Frame(.page(session: 9, voidPage))),
         ("d01008 0900000000000000 00 07 00 01 0300000000000000 05 02 00 00 00 00", Frame(.page(session: 9, resetPage))),
+        ("d01008 0900000000000000 00 13 00 00 00 00 00", Frame(.page(session: 9, repairPage))),
+        (
+            "d01003 0900000000000000 00 01 00",
+            Frame(.want(WantFrame(session: 9, context: [])), extensions: [.repair])
+        ),
+        ("d01009 01 e807", Frame(.bye(ByeFrame(reason: .busy, retryMilliseconds: 1000)))),
+        ("d01009 ff 00", Frame(.bye(ByeFrame(reason: ByeFrame.Reason(rawValue: 255))))),
         ("d01042 0102", Frame(.unknown(kind: 0x42, [1, 2]))),
         (
             "d01001 00 00 00 07 02 aabb 8001 00",
@@ -114,6 +121,12 @@ struct FrameTests {
         page.opening = .reset([])
         page.live = [DotRange(origin: 3, sequences: 5...7)]
         page.end = .complete([])
+        return page
+    }
+
+    private static var repairPage: SyncPage {
+        var page = SyncPage(number: 0)
+        page.opening = .repair([])
         return page
     }
 
@@ -187,6 +200,9 @@ struct FrameTests {
             ("d01008 0900000000000000 00 02 00 00 00 00", .malformed(.session, offset: 13)),
             ("d01008 0900000000000000 00 00 00 00 00 00", .malformed(.session, offset: 13)),
             ("d01008 0900000000000000 01 08 00 00 00 00", .malformed(.session, offset: 13)),
+            // A repair that is no reset, a bye that comes back in 2^63 ms.
+            ("d01008 0900000000000000 00 11 00 00 00 00", .malformed(.session, offset: 13)),
+            ("d01009 01 80808080808080808001", .malformed(.bye, offset: 14)),
             (
                 "d01008 0900000000000000 01 00 01 0300000000000000 05 ffffffffffffffffff01",
                 .malformed(.session, offset: 33)

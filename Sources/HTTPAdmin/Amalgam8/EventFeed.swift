@@ -18,18 +18,6 @@ package struct EventFeed: Sendable {
         package init() {}
     }
 
-    /// Holds one of the bounded places; gives it back however the stream ends, also when it never began.
-    private final class Place: Sendable {
-        private let counters: HTTPCounters
-
-        init?(_ counters: HTTPCounters, bound: Int) {
-            guard counters.openStream(bound: bound) else { return nil }
-            self.counters = counters
-        }
-
-        deinit { counters.closeStream() }
-    }
-
     private let registry: Registry
     private let counters: HTTPCounters
     private let settings: Settings
@@ -53,13 +41,11 @@ package struct EventFeed: Sendable {
             revision = last
             isResumed = true
         }
-        guard let place = Place(counters, bound: settings.streams) else {
-            throw APIError(.serviceUnavailable, "Too many event streams")
-        }
+        let place = try StreamPlace(counters, bound: settings.streams)
         let (start, resumed) = (revision, isResumed)
         return HTTPAnswer(
             status: .ok,
-            headers: [.contentType: "text/event-stream; charset=utf-8", .cacheControl: "no-store"],
+            headers: EventText.headers,
             body: .stream { send in
                 try await run(invocation.namespace, service, from: start, isResumed: resumed, send: send)
                 _ = place
@@ -70,7 +56,7 @@ package struct EventFeed: Sendable {
         _ namespace: Namespace, _ service: String?, from start: Int64, isResumed: Bool, send: HTTPAnswer.Send
     ) async throws {
         var revision = start
-        if !isResumed { try await send(Self.event("ready", id: revision) { $0.member("revision", revision) }) }
+        if !isResumed { try await send(EventText.event("ready", id: revision) { $0.member("revision", revision) }) }
         var lastSent = ContinuousClock.now
         while !Task.isCancelled {
             var text: [UInt8] = []
@@ -82,7 +68,7 @@ package struct EventFeed: Sendable {
                 if batches.isEmpty { await waitForChange(after: revision, since: lastSent) }
             } else {
                 revision = registry.revision
-                text = Self.event("compacted", id: revision) { $0.member("revision", revision) }
+                text = EventText.event("compacted", id: revision) { $0.member("revision", revision) }
             }
             if text.isEmpty, ContinuousClock.now - lastSent >= settings.heartbeat {
                 // Also moves the client's id past changes that it does not see.
@@ -122,7 +108,7 @@ package struct EventFeed: Sendable {
         var text: [UInt8] = []
         for (index, (kind, instance)) in visible.enumerated() {
             let id = index == visible.count - 1 ? batch.revision : nil
-            text += Self.event(kind, id: id) { json in
+            text += EventText.event(kind, id: id) { json in
                 json.member("revision", batch.revision)
                 json.name("instance")
                 instance.write(.standard, into: &json)
@@ -137,16 +123,6 @@ package struct EventFeed: Sendable {
         let after = change.current.flatMap { InstanceView($0, in: registry) }
         if let after { return (before == nil ? "registered" : "updated", after) }
         return before.map { (change.kind == .expiry ? "expired" : "deregistered", $0) }
-    }
-
-    private static func event(_ name: String, id: Int64?, members: (inout JSONOutput) -> Void) -> [UInt8] {
-        var json = JSONOutput()
-        json.beginObject()
-        members(&json)
-        json.endObject()
-        var text = Array("event: \(name)\n".utf8)
-        if let id { text += Array("id: \(id)\n".utf8) }
-        return text + Array("data: ".utf8) + json.bytes + Array("\n\n".utf8)
     }
 
     private static func service(_ query: String?) throws(APIError) -> String? {

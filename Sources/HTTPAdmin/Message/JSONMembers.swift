@@ -83,6 +83,15 @@ struct JSONMembers {
         return number
     }
 
+    func bool(_ name: String) throws(APIError) -> Bool? {
+        guard let value = value(name) else { return nil }
+        guard case .bool(let truth) = value else { throw mismatch(name, value, expected: "true or false") }
+        return truth
+    }
+
+    /// A text that no error repeats; nil for anything else.
+    func secret(_ name: String) -> String? { value(name)?.stringValue }
+
     func object(_ name: String) throws(APIError) -> JSONMembers? {
         guard let value = value(name) else { return nil }
         guard case .object(let members) = value else { throw mismatch(name, value, expected: "an object") }

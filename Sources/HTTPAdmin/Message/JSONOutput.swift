@@ -41,6 +41,11 @@ package struct JSONOutput {
         writer.raw(value ? "true" : "false")
     }
 
+    package mutating func null() {
+        separate()
+        writer.raw("null")
+    }
+
     /// A finite number; anything else is `null`, as JSON has no word for it.
     package mutating func number(_ value: Double) {
         separate()

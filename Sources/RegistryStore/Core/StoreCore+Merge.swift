@@ -2,21 +2,37 @@ extension StoreCore {
     /// Takes over what other nodes did, as one batch: per key the greatest version stays. Operations that are known,
     /// older, or malformed (no value in a write, over a limit) change nothing.
     mutating func merge(_ operations: [RemoteOperation], now: Moment) -> Outcome {
+        merge(operations, now: now) { core, operation in
+            !core.isKnown(operation.version)
+        } settle: { _, _, _, _ in
+        }
+    }
+
+    /// - Parameters:
+    ///   - isOpen: whether an operation is looked at.
+    ///   - settle: what to do about one that is older than what is known of its key.
+    mutating func merge(
+        _ operations: [RemoteOperation], now: Moment, where isOpen: (borrowing StoreCore, RemoteOperation) -> Bool,
+        settle: (inout StoreCore, RemoteOperation, _ current: Entry?, inout Batch) -> Void
+    ) -> Outcome {
         var batch = beginBatch()
         batch.hasTombstones = true
         var fresh: [RemoteOperation] = []
         var refused = 0
-        for operation in operations where !isKnown(operation.version) {
+        for operation in operations where isOpen(self, operation) {
             guard isAcceptable(operation), hasRoom(forLeaseOf: operation) else {
                 refused += 1
                 continue
             }
             clock.observe(operation.version.hlc, unix: now.unix)
-            context.insert(origin: operation.version.origin, sequence: operation.version.sequence)
+            remember(operation.version)
             let index = space(operation.namespace)
             let current = index.byKey.find(operation.key)
             let known = current?.version ?? tombstones.find(operation.namespace, operation.key)?.version
-            guard MergeRule.wins(operation.version, over: known) else { continue }
+            guard MergeRule.wins(operation.version, over: known) else {
+                settle(&self, operation, current, &batch)
+                continue
+            }
             fresh.append(operation)
             if let value = operation.value {
                 write(operation, value, over: current, in: index, &batch, now: now)
@@ -40,6 +56,12 @@ extension StoreCore {
     private func isKnown(_ version: Version) -> Bool {
         if version.origin == clock.origin { return true }
         return context.contains(origin: version.origin, sequence: version.sequence)
+    }
+
+    /// Of its own operations a node knows by their number.
+    private mutating func remember(_ version: Version) {
+        guard version.origin != clock.origin else { return }
+        context.insert(origin: version.origin, sequence: version.sequence)
     }
 
     private func isAcceptable(_ operation: RemoteOperation) -> Bool {
@@ -162,9 +184,11 @@ extension StoreCore {
         guard let lease else { return (nil, LeaseDeadlines.none) }
         let home = leases.homeNumber(lease.home)
         if let slot = leases.slot(of: lease.id), leases.isShared(slot) == lease.isShared {
-            // A lease of one entry cannot be shared by a second key, whatever a peer says.
-            let isFree = lease.isShared || previous?.lease == lease.id
+            // A lease of one entry cannot be shared by a second key, whatever a peer says. Its entry may have gone
+            // within this batch, as when an expiry and its home's answer to that come together.
+            let isFree = lease.isShared || previous?.lease == lease.id || leases.owner(slot).isEmpty
             guard isFree else { return (nil, LeaseDeadlines.none) }
+            batch.ended.removeAll { $0 == slot }
             guard leases.takesHome(slot, of: version) else { return (lease.id, slot) }
             leases.setHome(slot, home)
             leases.start(slot, length: lease.milliseconds, suspended: lease.isSuspended, now: now)

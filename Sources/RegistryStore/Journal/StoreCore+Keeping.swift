@@ -106,13 +106,19 @@ extension StoreCore {
     }
 
     private func draft(of kept: KeptEntry, in index: NamespaceIndex) -> Draft {
-        switch kept.value {
-        case .bytes(let bytes): return draft(bytes, key: kept.key, in: index)
-        case .registration(let registration):
-            var draft = Draft(content: .service(registration), storedValue: nil)
-            if kept.isShownByKey { draft.derivedIdentity = identity(of: registration, key: kept.key, in: index) }
-            return draft
+        var draft =
+            switch kept.value {
+            case .bytes(let bytes): self.draft(bytes, key: kept.key, in: index)
+            case .registration(let registration): Draft(content: .service(registration), storedValue: nil)
+            }
+        // Also when nobody has the id of its value any more: who knows it by its key's goes on with that.
+        if kept.isShownByKey, draft.derivedIdentity == nil, case .service(let registration) = draft.content,
+            let instance = registration.instance
+        {
+            draft.derivedIdentity = InstanceIdentity(
+                service: instance.service, id: derivedID(kept.key, in: index), tags: instance.tags)
         }
+        return draft
     }
 
     /// Makes a lease that is not there, which begins anew; nil when there is no room, or when its id is another's.

@@ -8,6 +8,8 @@ package struct SyncSource: Sendable {
     /// The receiver's context when the session began.
     let peer: CausalContext
     let isReset: Bool
+    /// Everything is sent, whatever the receiver knows of.
+    let isRepair: Bool
     /// `StoreCore.resetsJoined` when the session began.
     let resetsJoined: Int
     /// What need not be sent in this round.
@@ -16,6 +18,12 @@ package struct SyncSource: Sendable {
     var atStart: CausalContext
     var stage: Stage
     var nextNumber = 0
+    /// Rounds begun.
+    var rounds = 1
+
+    /// Rounds of one session. Each further one is as long as what was written during the one before, so that few are
+    /// needed, unless there are entries here that the own context does not know of, which every round sends again.
+    static let roundsMax = 64
 
     enum Stage: Sendable {
         /// Naming the entries there are.
@@ -39,17 +47,20 @@ extension Dot {
 extension StoreCore {
     /// Begins to tell a peer what it lacks.
     ///
-    /// - Parameter delta: for tests: false or true whatever has been forgotten.
-    func openSync(to peer: CausalContext, delta: Bool? = nil) -> SyncSource {
+    /// - Parameters:
+    ///   - isRepair: resets the peer, and sends what it knows of too.
+    ///   - delta: for tests: false or true whatever has been forgotten.
+    func openSync(to peer: CausalContext, isRepair: Bool = false, delta: Bool? = nil) -> SyncSource {
         // Also for a peer that knows nothing yet: until the session ends, others may tell it what was removed long ago.
-        let isReset = !(delta ?? remembersAll(peer))
+        let isReset = isRepair || !(delta ?? remembersAll(peer))
         return SyncSource(
-            peer: peer, isReset: isReset, resetsJoined: resetsJoined, covered: peer, atStart: wholeContext,
+            peer: peer, isReset: isReset, isRepair: isRepair, resetsJoined: resetsJoined,
+            covered: isRepair ? CausalContext(limits: limits) : peer, atStart: wholeContext,
             stage: isReset ? .live(.first) : .entries(.first))
     }
 
     /// Whether every removal that the peer lacks is remembered here.
-    private func remembersAll(_ peer: CausalContext) -> Bool {
+    func remembersAll(_ peer: CausalContext) -> Bool {
         guard !tombstones.hasLostFloors else { return false }
         return tombstones.floors.allSatisfy { origin, floor in peer.completeHead(origin: origin) >= floor }
     }
@@ -61,7 +72,7 @@ extension StoreCore {
         var page = SyncPage(number: source.nextNumber)
         var budget = SyncBudget(operations: max(operationsMax, 1), bytes: max(bytesMax, 1))
         var beganHere = source.nextNumber == 0
-        if beganHere { page.opening = source.isReset ? .reset(rows(of: source.atStart)) : .delta }
+        if beganHere { page.opening = opening(of: source) }
         source.nextNumber += 1
         while true {
             switch source.stage {
@@ -76,7 +87,12 @@ extension StoreCore {
                     source.stage = .tombstones(next)
                 } else if beganHere {
                     return finish(&source, page)
+                } else if source.rounds >= SyncSource.roundsMax {
+                    source.stage = .finished
+                    page.end = .void
+                    return page
                 } else {
+                    source.rounds += 1
                     source.covered.join(source.atStart)
                     source.atStart = wholeContext
                     source.stage = .entries(.first)
@@ -88,6 +104,12 @@ extension StoreCore {
             }
             if budget.isSpent { return page }
         }
+    }
+
+    private func opening(of source: SyncSource) -> SyncOpening {
+        guard source.isReset else { return .delta }
+        let rows = rows(of: source.atStart)
+        return source.isRepair ? .repair(rows) : .reset(rows)
     }
 
     private func finish(_ source: inout SyncSource, _ page: SyncPage) -> SyncPage {

@@ -20,6 +20,17 @@ package enum SyncOpening: Hashable, Sendable {
     case delta
     /// It does not: what the receiver shows, and this context names, and no page's `live` does, has been removed.
     case reset([SyncOrigin])
+    /// A reset for a receiver that asked for a repair: all that the sender shows and remembers follows, whatever the
+    /// receiver knows of.
+    case repair([SyncOrigin])
+
+    /// What a reset or a repair names.
+    package var context: [SyncOrigin]? {
+        switch self {
+        case .delta: nil
+        case .reset(let rows), .repair(let rows): rows
+        }
+    }
 }
 
 /// How a session ends.

@@ -14,9 +14,13 @@ package struct SyncSession: Sendable {
     package let context: CausalContext
     /// The receiver's origin then: one that has begun anew since does not have what it had.
     let origin: UInt64
+    /// Whether a repair was asked for. Its pages come in order, or not at all.
+    package let isRepair: Bool
     private let limits: RegistryLimits
     /// What a reset began with; nil in a delta session.
     private(set) var resetContext: CausalContext?
+    /// Whether the sender gives the repair that was asked for; an older one sends an ordinary session.
+    package private(set) var isRepairing = false
     private(set) var live: [DotRange] = []
     private(set) var end: SyncEnd?
     /// The sender's context in the end; nil when the end is void.
@@ -25,9 +29,10 @@ package struct SyncSession: Sendable {
     var refused = 0
     private(set) var isOver = false
 
-    init(context: CausalContext, origin: UInt64, limits: RegistryLimits) {
+    init(context: CausalContext, origin: UInt64, isRepair: Bool = false, limits: RegistryLimits) {
         self.context = context
         self.origin = origin
+        self.isRepair = isRepair
         self.limits = limits
     }
 
@@ -44,17 +49,22 @@ package struct SyncSession: Sendable {
             throw .malformed
         }
         guard page.number >= nextNumber, !ahead.contains(page.number) else { return false }
-        guard page.number - nextNumber <= Self.pagesAheadMax else { throw .pageTooFarAhead }
+        guard page.number - nextNumber <= (isRepair ? 0 : Self.pagesAheadMax) else { throw .pageTooFarAhead }
         guard live.count + page.live.count <= Self.liveMax else { throw .malformed }
         var (opened, joined) = (resetContext, endContext)
-        if case .reset(let rows) = page.opening { opened = try read(rows) }
+        var isRepairing = isRepairing
+        if case .repair = page.opening {
+            guard isRepair else { throw .malformed }
+            isRepairing = true
+        }
+        if let rows = page.opening?.context { opened = try read(rows) }
         if case .complete(let rows) = page.end { joined = try read(rows) }
         if page.end != nil {
             guard ahead.allSatisfy({ $0 < page.number }) else { throw .malformed }
             lastNumber = page.number
             end = page.end
         }
-        (resetContext, endContext) = (opened, joined)
+        (resetContext, endContext, self.isRepairing) = (opened, joined, isRepairing)
         live += page.live
         ahead.insert(page.number)
         while ahead.remove(nextNumber) != nil { nextNumber += 1 }

@@ -17,6 +17,7 @@ package struct Frame: Hashable, Sendable {
         case handover([Handover])
         case hello(HelloFrame)
         case page(session: UInt64, SyncPage)
+        case bye(ByeFrame)
         /// A kind of a later version: skipped. The bytes after the kind.
         case unknown(kind: UInt8, [UInt8])
     }
@@ -31,7 +32,7 @@ package struct Frame: Hashable, Sendable {
 
     private enum Kind: UInt8 {
         case delta = 1
-        case digest, want, renew, renewAnswer, handover, hello, page
+        case digest, want, renew, renewAnswer, handover, hello, page, bye
     }
 
     // MARK: Composing
@@ -63,6 +64,9 @@ package struct Frame: Hashable, Sendable {
         case .page(let session, let page):
             writer.fixed64(session)
             writer.page(page)
+        case .bye(let bye):
+            writer.byte(bye.reason.rawValue)
+            writer.varint(Int(bye.retryMilliseconds))
         case .unknown(_, let bytes):
             writer.raw(bytes)
             return writer.bytes
@@ -85,6 +89,7 @@ package struct Frame: Hashable, Sendable {
         case .handover: kind = .handover
         case .hello: kind = .hello
         case .page: kind = .page
+        case .bye: kind = .bye
         case .unknown(let kind, _): return kind
         }
         return kind.rawValue
@@ -127,6 +132,9 @@ package struct Frame: Hashable, Sendable {
             return .handover(leases)
         case .hello: return .hello(try reader.hello())
         case .page: return .page(session: try reader.fixed64(), try reader.page())
+        case .bye:
+            let reason = ByeFrame.Reason(rawValue: try reader.byte())
+            return .bye(ByeFrame(reason: reason, retryMilliseconds: try reader.int(.bye)))
         }
     }
 }
@@ -140,6 +148,9 @@ package struct FrameExtension: Hashable, Sendable {
         self.type = type
         self.bytes = bytes
     }
+
+    /// Of a want: a repair is asked for. Who does not know it sends an ordinary session.
+    package static let repair = FrameExtension(type: 1, bytes: [])
 }
 
 extension FrameReader {

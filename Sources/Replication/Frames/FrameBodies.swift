@@ -108,6 +108,30 @@ package struct HelloFrame: Hashable, Sendable {
     }
 }
 
+/// The last frame of a side that ends a stream before it has given what it was asked for.
+package struct ByeFrame: Hashable, Sendable {
+    package var reason: Reason
+    /// When to come back; 0 for no advice.
+    package var retryMilliseconds: Int64
+
+    /// Later versions may have more.
+    package struct Reason: RawRepresentable, Hashable, Sendable {
+        package var rawValue: UInt8
+
+        package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+        /// As many sessions as there may be.
+        package static let busy = Reason(rawValue: 1)
+        /// The node is being shut down.
+        package static let stopping = Reason(rawValue: 2)
+    }
+
+    package init(reason: Reason, retryMilliseconds: Int64 = 0) {
+        self.reason = reason
+        self.retryMilliseconds = retryMilliseconds
+    }
+}
+
 // MARK: Bytes
 
 extension FrameWriter {

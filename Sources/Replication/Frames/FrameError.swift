@@ -12,5 +12,5 @@ package enum FrameError: Error, Hashable, Sendable {
 
 /// The part of a frame that is wrong.
 package enum FrameField: String, Hashable, Sendable {
-    case varint, text, table, operation, lease, registration, context, session, digest, hello, renewal, extensions
+    case varint, text, table, operation, lease, registration, context, session, digest, hello, renewal, bye, extensions
 }

@@ -25,16 +25,18 @@ extension FrameWriter {
     private static let isReset: UInt8 = 2
     private static let hasEnd: UInt8 = 4
     private static let isVoid: UInt8 = 8
+    private static let isRepair: UInt8 = 16
 
     mutating func page(_ page: SyncPage) {
         varint(page.number)
         var flags: UInt8 = 0
         if page.opening != nil { flags |= Self.hasOpening }
-        if case .reset = page.opening { flags |= Self.isReset }
+        if page.opening?.context != nil { flags |= Self.isReset }
+        if case .repair = page.opening { flags |= Self.isRepair }
         if page.end != nil { flags |= Self.hasEnd }
         if page.end == .void { flags |= Self.isVoid }
         byte(flags)
-        if case .reset(let rows) = page.opening { context(rows) }
+        if let rows = page.opening?.context { context(rows) }
         varint(page.live.count)
         for range in page.live {
             fixed64(range.origin)
@@ -79,11 +81,15 @@ extension FrameReader {
     mutating func page() throws(FrameError) -> SyncPage {
         var page = SyncPage(number: Int(try int(.session, max: Int64(UInt32.max))))
         let flags = try byte()
-        // A reset needs an opening, a void end needs an end; the first page alone opens.
-        guard flags < 16, flags & 3 != 2, flags & 12 != 8, (flags & 1 == 1) == (page.number == 0) else {
-            throw malformed(.session)
+        // A reset needs an opening, a repair a reset, a void end an end; the first page alone opens.
+        guard flags < 32, flags & 3 != 2, flags & 18 != 16, flags & 12 != 8, (flags & 1 == 1) == (page.number == 0)
+        else { throw malformed(.session) }
+        switch flags & 19 {
+        case 1: page.opening = .delta
+        case 3: page.opening = .reset(try context())
+        case 19: page.opening = .repair(try context())
+        default: break
         }
-        if flags & 1 != 0 { page.opening = flags & 2 == 0 ? .delta : .reset(try context()) }
         page.live = try live()
         page.operations = try operations()
         if flags & 4 != 0 { page.end = flags & 8 == 0 ? .complete(try context()) : .void }

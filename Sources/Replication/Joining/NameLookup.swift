@@ -1,5 +1,5 @@
 import DNSWire
-import Memberlist
+package import Memberlist
 package import NIOCore
 import NIOPosix
 
@@ -60,7 +60,7 @@ package struct NameLookup: Sendable {
     }
 
     /// The addresses of a seed of `--join`.
-    func addresses(of seed: Seed) async throws -> [GossipAddress] {
+    package func addresses(of seed: Seed) async throws -> [GossipAddress] {
         switch seed {
         case .address(let address): [address]
         case .host(let host, let port): try await addresses(of: host, port: port)

@@ -37,7 +37,13 @@ package enum Exposure {
         return best.with(port: bind.port)
     }
 
+    /// Whether a node without a key may serve these addresses.
+    ///
     /// - Throws: `publicWithoutKey` naming the address that is open to everybody.
+    package static func check(bind: GossipAddress, advertise: GossipAddress?) throws(GossipNodeError) {
+        try check(bind: bind, advertise: advertise, among: bind.isAny ? interfaces() : [])
+    }
+
     static func check(bind: GossipAddress, advertise: GossipAddress?, among interfaces: [GossipAddress])
         throws(GossipNodeError)
     {

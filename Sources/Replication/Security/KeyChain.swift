@@ -19,7 +19,7 @@ package struct KeyChain: Hashable, Sendable {
         case advance(epoch: UInt32)
     }
 
-    private(set) var sources: [Source] = []
+    package private(set) var sources: [Source] = []
     /// The number that passphrases' keys are derived with.
     package private(set) var epoch: UInt32 = 0
 

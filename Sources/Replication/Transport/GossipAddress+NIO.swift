@@ -1,5 +1,5 @@
 import DNSWire
-import Memberlist
+package import Memberlist
 import NIOCore
 
 extension GossipAddress {
@@ -10,7 +10,7 @@ extension GossipAddress {
     }
 
     /// nil for what is no IP address.
-    init?(ipText text: String, port: UInt16) {
+    package init?(ipText text: String, port: UInt16) {
         let text = text.prefix { $0 != "%" }.utf8
         if let four = IPAddressText.ipv4(Array(text)) {
             self.init(ip: four.octets, port: port)

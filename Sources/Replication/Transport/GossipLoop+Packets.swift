@@ -25,6 +25,7 @@ extension GossipLoop {
             counters.unsendablePackets += 1
             return
         }
+        roundTrips.send(packet, now: .now())
         counters.packetsOut += 1
         counters.packetBytesOut += bytes.count
         let envelope = AddressedEnvelope(remoteAddress: target, data: datagrams.allocator.buffer(bytes: bytes))
@@ -67,6 +68,7 @@ extension GossipLoop {
             return
         }
         counters.malformedParts += contents.problems.count + contents.lostParts
+        roundTrips.receive(contents.messages, from: sender, now: .now())
         if !contents.messages.isEmpty { give(.packet(contents.messages, from: sender)) }
     }
 }

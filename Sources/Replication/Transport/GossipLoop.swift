@@ -19,6 +19,7 @@ final class GossipLoop {
     private(set) var streamEncoder: StreamEncoder
     var counters = TransportCounters()
     var events = EventReaders()
+    var roundTrips = RoundTrips()
     private var random: any RandomNumberGenerator & Sendable
     /// Nonces are never drawn of a generator that somebody could seed.
     var nonces = SystemRandomNumberGenerator()

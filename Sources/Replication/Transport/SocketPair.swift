@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Memberlist
 import NIOCore
 import NIOPosix
@@ -27,7 +28,7 @@ struct SocketPair {
             do {
                 datagrams = try await bindDatagrams(wanted, on: eventLoop, unsentBytes: unsentBytes)
             } catch {
-                throw .cannotBind(wanted, reason: "\(error)")
+                throw .cannotBind(wanted, reason: Self.reason(error))
             }
             let port = datagrams.localAddress?.port.flatMap(UInt16.init(exactly:)) ?? wanted.port
             let address = wanted.with(port: port)
@@ -37,7 +38,7 @@ struct SocketPair {
             } catch {
                 datagrams.close(promise: nil)
                 guard wanted.port == 0, attempt < attempts else {
-                    throw .cannotBind(address, reason: "\(error)")
+                    throw .cannotBind(address, reason: Self.reason(error))
                 }
             }
         }
@@ -71,5 +72,15 @@ struct SocketPair {
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try accept(channel) } }
             .bind(to: target).get()
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        guard let error = error as? IOError else { return "\(error)" }
+        return switch POSIXErrorCode(rawValue: error.errnoCode) {
+        case .EADDRINUSE: "address already in use"
+        case .EADDRNOTAVAIL: "no interface of this host has the address"
+        case .EACCES: "not permitted; ports below 1024 need a privilege"
+        default: "\(error)"
+        }
     }
 }

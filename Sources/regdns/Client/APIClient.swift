@@ -89,6 +89,15 @@ struct APIClient: Sendable {
     /// The server's own account of itself.
     func status() async throws(UserError) -> JSONValue { try document(await http.send(.GET, "/api/v1/status")) }
 
+    /// The members of its cluster.
+    func members() async throws(UserError) -> [JSONValue] {
+        let reply = try await http.send(.GET, "/api/v1/cluster/members")
+        guard let members = try document(reply).member("members")?.arrayValue else {
+            throw unexpected(reply, "has no members")
+        }
+        return members
+    }
+
     // MARK: Replies
 
     private func document(_ reply: HTTPReply) throws(UserError) -> JSONValue {
@@ -108,6 +117,7 @@ struct APIClient: Sendable {
         let remedy =
             switch reply.status {
             case 401: "give a valid --token or --namespace"
+            case 409: "'regdns status' shows what it runs with"
             case 404, 410: "'regdns list' shows what is registered"
             case 500...: "look into the server's log, 'regdns status' may say more"
             default: "correct the request"

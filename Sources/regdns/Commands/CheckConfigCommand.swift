@@ -1,7 +1,7 @@
 import ArgumentParser
 
 /// `regdns check-config`: reads everything as `serve` would, and says what would be used and from where.
-struct CheckConfigCommand: ParsableCommand {
+struct CheckConfigCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check-config",
         abstract: "Read settings and files as 'serve' would, and print what would be used.",
@@ -12,12 +12,13 @@ struct CheckConfigCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Form of the output.", valueName: "table|json"))
     var output: OutputFormat?
 
-    func run() throws {
+    func run() async throws {
         let values = try options.resolve(environment: ProcessFacts.environment)
         let settings = try ServeSettings(values, hostName: ProcessFacts.hostName)
         if let path = settings.zonesDirectory { _ = try ZoneDirectory.check(path) }
+        let notes = try await settings.gossip?.keys.fingerprints() ?? [:]
         let rows = SettingTable.all.map { spec -> SettingReport.Row in
-            SettingReport.row(spec, entry: values.entry(spec.name), node: settings.node)
+            SettingReport.row(spec, entry: values.entry(spec.name), node: settings.node, note: notes[spec.name])
         }
         for warning in settings.warnings { StandardStreams.complain("regdns: warning: \(warning)") }
         switch output ?? .forThisTerminal {

@@ -2,17 +2,7 @@ import ArgumentParser
 
 /// The verbs that a later version brings; they are listed in the help and refuse to run.
 enum LaterVerbs {
-    static let all: [any ParsableCommand.Type] = [Members.self, Keygen.self, Export.self, Import.self]
-
-    struct Members: LaterVerb {
-        static let configuration = CommandConfiguration(abstract: "Show the members of the cluster.")
-        @Argument(parsing: .allUnrecognized, help: .hidden) var rest: [String] = []
-    }
-
-    struct Keygen: LaterVerb {
-        static let configuration = CommandConfiguration(abstract: "Make a gossip key, a DNSSEC key pair, or a token.")
-        @Argument(parsing: .allUnrecognized, help: .hidden) var rest: [String] = []
-    }
+    static let all: [any ParsableCommand.Type] = [Export.self, Import.self]
 
     struct Export: LaterVerb {
         static let configuration = CommandConfiguration(abstract: "Write all registrations as JSON lines.")

@@ -5,7 +5,7 @@ import ServiceLifecycle
 /// Prints the start line when everything listens and the node has something to answer from.
 struct Announcement: Service {
     private let start: StartLine
-    private let cluster: ClusterService?
+    private let gates: [any ReadinessGate]
     private let readiness: Readiness
     private let store: StoreChoice
     private let data: DataSettings?
@@ -14,11 +14,11 @@ struct Announcement: Service {
     private let addresses: AsyncStream<[String]>.Continuation
 
     init(
-        start: StartLine, cluster: ClusterService?, readiness: Readiness, store: StoreChoice, data: DataSettings?,
+        start: StartLine, gates: [any ReadinessGate], readiness: Readiness, store: StoreChoice, data: DataSettings?,
         logger: Logger
     ) {
         self.start = start
-        self.cluster = cluster
+        self.gates = gates
         self.readiness = readiness
         self.store = store
         self.data = data
@@ -36,9 +36,10 @@ struct Announcement: Service {
         await cancelWhenGracefulShutdown {
             for await http in bound {
                 readiness.started()
-                if let cluster, let reason = cluster.notReady {
-                    logger.notice("listening, and waiting for the store", metadata: ["reason": "\(reason)"])
-                    await cluster.waitForContent()
+                for gate in gates {
+                    guard let reason = gate.notReady else { continue }
+                    logger.notice("listening, and not ready yet", metadata: ["reason": "\(reason)"])
+                    await gate.waitUntilReady()
                     guard !Task.isCancelled else { return }
                 }
                 var line = start

@@ -5,7 +5,7 @@ import Logging
 import ServiceLifecycle
 
 /// The etcd cluster behind this node, as the other parts of the server see it.
-struct ClusterService: Service {
+struct ClusterService: Service, ReadinessGate {
     let store: EtcdStore
     /// Nil when nothing of it is encrypted.
     private let tls: StoreTLS?
@@ -54,6 +54,8 @@ struct ClusterService: Service {
         if status.hasContent { return nil }
         return "store: \(status.phase) \(status.endpoint)" + (status.problem.map { ": \($0)" } ?? "")
     }
+
+    func waitUntilReady() async { await waitForContent() }
 
     /// Reads the files of TLS again, for the connections that come.
     func reloadCertificates() { tls?.reload(logger) }

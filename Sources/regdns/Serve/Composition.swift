@@ -8,6 +8,7 @@ import NIOCore
 import NIOPosix
 import Persistence
 import RegistryStore
+import Replication
 import ServiceLifecycle
 import TLS
 import UnixSignals
@@ -42,17 +43,21 @@ struct Composition: Sendable {
         let dnsAddresses = try await bind(dns)
         let cluster = makeCluster(registry, dns.view)
         let etcd = try await makeEtcd(registry, cluster, data)
+        let gossip = try await makeGossip(registry)
         let start = StartLine(
-            dns: dnsAddresses, http: [], etcd: etcd.server?.addresses.map(\.description) ?? [], node: settings.node,
-            domain: settings.domain.textWithoutFinalDot, store: settings.store.name)
+            dns: dnsAddresses, http: [], etcd: etcd.server?.addresses.map(\.description) ?? [],
+            gossip: gossip?.boundAddress, node: settings.node, domain: settings.domain.textWithoutFinalDot,
+            store: settings.store.name)
         let rate = QueryRate()
         let queries: @Sendable () -> UInt64 = { dns.totals.values.first { $0.name == "queries" }?.value ?? 0 }
         let operations = ServerFacts(
             settings: settings, readiness: readiness, registry: registry, dns: dns, forwarder: forwarding.forwarder,
-            etcd: etcd, zones: zones, rate: rate, cluster: cluster, data: data)
+            etcd: etcd, zones: zones, rate: rate, cluster: cluster, data: data, gossip: gossip)
 
         // The first is the last one to be stopped: what the others still write is kept.
         var services: [any Service] = data.map { [$0] } ?? []
+        // Behind all doors: the others hear that this node goes when it answers nobody any more.
+        if let gossip { services.append(gossip) }
         services += [
             ExpiryLoop(registry: registry, directories: etcd.keyspace, writer: cluster?.store),
             Observation(registry: registry, rate: rate, queries: queries, logger: logs.logger("store")),
@@ -66,10 +71,10 @@ struct Composition: Sendable {
         if let wide = etcd.wide { services.append(WideFollowing(wide: wide)) }
         if let server = etcd.server { services.append(server) }
         let announcement = Announcement(
-            start: start, cluster: cluster, readiness: readiness, store: settings.store, data: settings.data,
-            logger: log)
+            start: start, gates: [cluster, gossip].compactMap { $0 }, readiness: readiness, store: settings.store,
+            data: settings.data, logger: log)
         services.append(announcement)
-        services.append(makeHTTP(registry, cluster, data, etcd: etcd.handler, operations, announcement))
+        services.append(makeHTTP(registry, etcd: etcd.handler, operations, announcement))
         services.append(DNSAfterContent(dns: dns, cluster: cluster))
         services.append(LameDuck(time: settings.lameDuck, readiness: readiness, logger: log))
         try await run(services)
@@ -100,6 +105,15 @@ struct Composition: Sendable {
     private func makeData(_ registry: Registry) throws(UserError) -> DataService? {
         guard let data = settings.data else { return nil }
         return try DataService(data, registry: registry, clock: clock, logger: logs.logger("data"))
+    }
+
+    private func makeGossip(_ registry: Registry) async throws(UserError) -> GossipService? {
+        guard let choice = settings.gossip else { return nil }
+        return try await GossipService.start(
+            GossipService.Parts(
+                choice: choice, registry: registry, data: settings.data,
+                lookup: .system(servers: Forwarding.resolvers(settings)), readiness: readiness, clock: clock,
+                logger: logs.logger("gossip")))
     }
 
     private func makeCluster(_ registry: Registry, _ view: DNSView) -> ClusterService? {
@@ -210,8 +224,7 @@ struct Composition: Sendable {
     private static let etcdLoops = MultiThreadedEventLoopGroup(numberOfThreads: max(1, System.coreCount / 4))
 
     private func makeHTTP(
-        _ registry: Registry, _ cluster: ClusterService?, _ data: DataService?, etcd: EtcdHTTPHandler,
-        _ facts: ServerFacts, _ announcement: Announcement
+        _ registry: Registry, etcd: EtcdHTTPHandler, _ facts: ServerFacts, _ announcement: Announcement
     ) -> any Service {
         guard !settings.http.isEmpty else {
             announcement.listening([])
@@ -219,8 +232,8 @@ struct Composition: Sendable {
         }
         let counters = HTTPCounters()
         var routes = RouteTable<HTTPAdmin.Operation>()
-        let own = data.map { KeptWriter(registry: registry, durability: $0.keeper) } as (any RegistryWriter)?
-        let writer: any RegistryWriter = cluster?.store ?? own ?? registry
+        let own = facts.data.map { KeptWriter(registry: registry, durability: $0.keeper) } as (any RegistryWriter)?
+        let writer: any RegistryWriter = facts.cluster?.store ?? own ?? registry
         Amalgam8Door(
             registry: registry, writer: writer,
             leases: LeasePolicy(
@@ -233,6 +246,10 @@ struct Composition: Sendable {
             registry: registry, build: .init(version: Version.number, compiler: Version.compiler),
             providers: facts.providers(http: counters), clock: clock
         ).addRoutes(to: &routes)
+        let gossip = facts.gossip
+        let control = gossip.map { GossipControl(service: $0, data: MembershipAlone(registry: registry)) }
+        ClusterDoor(control: control as (any ClusterControl)? ?? NoCluster(), counters: counters)
+            .addRoutes(to: &routes)
         let dispatcher = AdminDispatcher(
             routes: routes, authenticator: OpenAuthenticator(),
             fallback: { request, call in await etcd.answer(request, call) }, counters: counters, clock: clock,
@@ -240,7 +257,10 @@ struct Composition: Sendable {
         let server = AdminServer(
             addresses: settings.http.map { .init(host: $0.host, port: $0.port) }, dispatcher: dispatcher,
             counters: counters, warnings: WarningLimiter(now: clock.monotonicMilliseconds), logger: logs.logger("http"),
-            onBound: { addresses in announcement.listening(addresses.map(\.description)) })
+            onBound: { addresses in
+                gossip?.listening(addresses.map(\.description))
+                announcement.listening(addresses.map(\.description))
+            })
         return HTTPService(server: server)
     }
 }

@@ -46,6 +46,14 @@ struct Forwarding: Sendable {
         }
     }
 
+    /// Servers that know other names, for looking up members: the forwarders, or the machine's.
+    static func resolvers(_ settings: ServeSettings) -> [SocketAddress] {
+        if case .servers(let servers) = settings.forward { return servers.compactMap(\.socketAddress) }
+        // A machine without the file has its other ways to resolve hosts.
+        guard let bytes = try? TextFile.read(ServeSettings.resolverFile, maxBytes: 1 << 20) else { return [] }
+        return ResolvConf.parse(String(decoding: bytes, as: UTF8.self)).nameservers
+    }
+
     private static func servers(_ settings: ServeSettings, log: Logger) throws(UserError) -> [SocketAddress] {
         switch settings.forward {
         case .off: return []

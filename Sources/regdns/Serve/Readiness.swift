@@ -18,3 +18,11 @@ final class Readiness: Sendable {
     /// The node was told to stop. It never becomes ready again.
     func stopping() { reasons.withLock { $0 = ["shutting down"] } }
 }
+
+/// A part of the server without which the node is not ready.
+protocol ReadinessGate: Sendable {
+    /// Why it is not; nil when it is.
+    var notReady: String? { get }
+    /// Returns when it is, or the task is cancelled.
+    func waitUntilReady() async
+}

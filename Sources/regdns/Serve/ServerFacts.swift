@@ -18,9 +18,11 @@ struct ServerFacts: Sendable {
     let cluster: ClusterService?
     /// Nil when nothing is kept over a restart.
     let data: DataService?
+    /// Nil when this node is alone.
+    let gossip: GossipService?
 
     /// Why the node is not ready; empty when it is.
-    var notReady: [String] { readiness.notReady + [cluster?.notReady].compactMap { $0 } }
+    var notReady: [String] { readiness.notReady + [cluster?.notReady, gossip?.notReady].compactMap { $0 } }
 
     /// The closures that the HTTP door calls per request.
     func providers(http: HTTPCounters) -> OperationsDoor.Providers {
@@ -34,6 +36,7 @@ struct ServerFacts: Sendable {
             { ServerMetrics.forwarder(forwarder.counters) },
             { ServerMetrics.etcd(etcd.server?.counters ?? etcd.handler.counters) },
             { cluster?.metrics() ?? [] }, { data?.metrics() ?? [] },
+            { gossip?.view.map(GossipMetrics.families) ?? [] },
         ]
         return providers
     }
@@ -41,8 +44,8 @@ struct ServerFacts: Sendable {
     private var facts: [(name: String, value: String)] {
         [
             (name: "store", value: settings.store.name), (name: "domain", value: settings.domain.textWithoutFinalDot),
-            (name: "zones", value: "\(zones?.count ?? 0)"), (name: "gossip", value: "off"),
-        ] + (data?.facts ?? [])
+            (name: "zones", value: "\(zones?.count ?? 0)"),
+        ] + (gossip?.facts ?? [(name: "gossip", value: "off")]) + (data?.facts ?? [])
     }
 
     private var degradations: [OperationsDoor.Degradation] {
@@ -52,6 +55,7 @@ struct ServerFacts: Sendable {
         }
         list += cluster?.degradations ?? []
         list += data?.degradations ?? []
+        list += gossip?.degradations ?? []
         let skipped = registry.counts().skippedValues
         if skipped > 0 {
             list.append(.init(what: "values", why: "\(skipped) stored values are no services (GET /api/v1/skipped)"))

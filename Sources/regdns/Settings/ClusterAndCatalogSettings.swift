@@ -1,25 +1,74 @@
-// The settings of the cluster and of the catalogs, which later versions bring: the last part of the table.
+// The settings of the cluster, and those of the catalogs, which later versions bring: the last part of the table.
+
+import Replication
 
 enum ClusterSettings: SettingSection {
-    static let title = "Cluster (not in this version)"
+    static let title = "Cluster"
 
-    static let settings: [SettingSpec] = [
-        later("gossip", "IP:PORT", .listen, default: "off", "Gossip, UDP and TCP."),
-        later("advertise", "IP:PORT", .endpoint, "Gossip address told to others."),
-        later("join", "HOST:PORT", .text, list: true, "Members to join."),
-        later("join-dns", "NAME", .text, "Name whose addresses are members."),
-        later(
-            "join-dir", "DIR", .path, variables: [DropInVariable("A8_CLUSTER_DIR")],
-            "Folder of member files, as in Amalgam8."),
-        later("gossip-key", "BASE64", .text, list: true, secret: true, "Keys of the gossip; the first one encrypts."),
-        later("gossip-key-file", "FILE", .path, "File of such keys."),
-        later("passphrase-file", "FILE", .path, "Passphrase that the key is made from."),
-        later(
-            "gossip-profile", "lan|wan|local|fast", .choice("lan", "wan", "local", "fast"), default: "lan",
-            "How fast failures are noticed."),
-        later(
-            "gossip-dialect", "plain|serf", .choice("plain", "serf"), default: "plain", "Whose messages are spoken."),
+    static let gossip = Setting(
+        "gossip", "IP:PORT", .gossip, default: "off",
+        help: "Gossip with the other nodes, UDP and TCP (7946 is the usual port).")
+    static let advertise = Setting(
+        "advertise", "IP:PORT", .endpoint, note: "where --gossip listens",
+        help: "Gossip address told to others; port 0 is that of --gossip.")
+    static let join = Setting("join", "HOST:PORT", .seed, list: true, help: "Members to join.")
+    static let joinDNS = Setting(
+        "join-dns", "NAME", .seed, help: "Name with SRV records, or addresses, of members; asked again and again.")
+    static let joinDirectory = Setting(
+        "join-dir", "DIR", .path, variables: [DropInVariable("A8_CLUSTER_DIR")],
+        help: "Shared folder of member files, as in Amalgam8.")
+    static let clusterName = Setting(
+        "cluster-name", "NAME", .text, default: "regdns",
+        help: "Goes into the keys that are made from a passphrase.")
+    static let minPeers = Setting(
+        "min-peers", "N", .integer(0...1_000), default: "0",
+        help: "Other nodes of regdns that must be there before this one is ready.")
+    static let profile = Setting(
+        "gossip-profile", "lan|wan|local|fast", .choice("lan", "wan", "local", "fast"), default: "lan",
+        help: "How fast failures are noticed.")
+    static let dialect = Setting(
+        "gossip-dialect", "plain|serf", .choice("plain", "serf"), default: "plain",
+        help: "Whose messages are spoken: memberlist's alone, or serf's agents' too.")
+    static let allowSkew = Setting(
+        "allow-skew", nil, .boolean, default: "false",
+        help: "Take writes although this node's clock is over 5 s away from the others'.")
+    static let preservation = Setting(
+        "preservation", "off|on", .boolean, default: "off",
+        help: "Hold back the end of leases when too many are due at once.")
+
+    static let key = Setting(
+        "gossip-key", "BASE64", .text, list: true, secret: true,
+        help: "Keys of 16, 24 or 32 octets; the first one encrypts, all decrypt.")
+    static let keyFile = Setting(
+        "gossip-key-file", "FILE", .path, help: "File of such keys: one per line, or serf's keyring.")
+    static let passphraseFile = Setting(
+        "passphrase-file", "FILE", .path,
+        variables: [DropInVariable(KeySettings.passphraseVariable) { _ in GossipChoice.variableInsteadOfFile }],
+        help: "File whose first line is the passphrase that keys are made from.")
+    static let keyEpoch = Setting(
+        "gossip-epoch", "N", .integer(0...Int(UInt32.max)), default: "0",
+        help: "Number of the passphrase's key, for a node that comes when the cluster has rotated twice.")
+
+    /// Those without which the others say nothing.
+    static let others = [
+        advertise.spec, join.spec, joinDNS.spec, joinDirectory.spec, clusterName.spec, minPeers.spec, profile.spec,
+        dialect.spec, allowSkew.spec, preservation.spec, key.spec, keyFile.spec, passphraseFile.spec, keyEpoch.spec,
     ]
+    static let settings = [gossip.spec] + others
+}
+
+extension ValueForm where Value == ListenAddress {
+    static let gossip = ValueForm(
+        noun: "an address to listen on", example: "IP:PORT like 10.0.0.1:7946 or 0.0.0.0:7946, or off",
+        read: ListenAddress.parse)
+}
+
+extension ValueForm where Value == Seed {
+    static let seed = ValueForm(
+        noun: "a member's address", example: "HOST:PORT like node1.example:7946 or 10.0.0.1:7946"
+    ) { text in
+        do throws(Seed.Malformed) { return try Seed(text) } catch { return nil }
+    }
 }
 
 enum CatalogSettings: SettingSection {

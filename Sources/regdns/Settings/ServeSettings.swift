@@ -36,6 +36,8 @@ struct ServeSettings: Sendable {
     let store: StoreChoice
     /// Nil: in memory only.
     let data: DataSettings?
+    /// Nil: this node is alone.
+    let gossip: GossipChoice?
 
     let node: String
     let logLevel: Logger.Level
@@ -91,6 +93,7 @@ struct ServeSettings: Sendable {
 
         store = try StoreChoice(values)
         data = store.isExternal ? nil : try DataSettings(values)
+        gossip = try GossipChoice(values, store: store)
 
         node = values.value(OperationSettings.node) ?? hostName
         logLevel = values.value(OperationSettings.logLevel) ?? .info
@@ -179,7 +182,7 @@ struct ServeSettings: Sendable {
                 lines.append("\(values.place(spec.name)) has no effect: the store is memory; --store etcd uses it")
             }
         }
-        lines += DataSettings.warnings(values)
+        lines += DataSettings.warnings(values) + GossipChoice.warnings(values)
         for (name, nearest) in values.unknownVariables {
             lines.append("\(name) is no variable of regdns" + (nearest.map { "; did you mean \($0)?" } ?? ""))
         }

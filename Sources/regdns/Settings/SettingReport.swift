@@ -9,13 +9,14 @@ enum SettingReport {
         let origin: String
     }
 
-    static func row(_ spec: SettingSpec, entry: SettingValues.Entry?, node: String) -> Row {
+    /// - Parameter note: stands for the text of a secret, and behind it otherwise.
+    static func row(_ spec: SettingSpec, entry: SettingValues.Entry?, node: String, note: String? = nil) -> Row {
         guard let entry else {
             let text = spec.name == "node" ? node : spec.defaultNote ?? "-"
             return Row(name: spec.name, text: text, origin: SettingOrigin.byDefault.description)
         }
-        return Row(
-            name: spec.name, text: spec.isSecret ? "(hidden)" : entry.text, origin: entry.origin.description)
+        let text = (spec.isSecret ? "(hidden)" : entry.text) + (note.map { " (\($0))" } ?? "")
+        return Row(name: spec.name, text: text, origin: entry.origin.description)
     }
 
     static func table(_ rows: [Row]) -> String {

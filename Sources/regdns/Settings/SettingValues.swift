@@ -1,4 +1,5 @@
 import Configuration
+import Replication
 import Synchronization
 
 /// Where a value came from.
@@ -29,6 +30,8 @@ struct SettingValues: Sendable {
     private let entries: [String: Entry]
     /// Variables that begin with `REGDNS_` and mean nothing, with what was probably meant.
     let unknownVariables: [(name: String, nearest: String?)]
+    /// What the variable of a passphrase holds; nil when there is none.
+    let passphrase: String?
 
     /// Resolves every setting of the table and checks its text.
     ///
@@ -64,7 +67,8 @@ struct SettingValues: Sendable {
             entries[spec.name] = entry
         }
         self.entries = entries
-        self.unknownVariables = Self.unknown(environment)
+        unknownVariables = Self.unknown(environment)
+        passphrase = environment[KeySettings.passphraseVariable]
     }
 
     /// The text and origin of a setting; nil when nothing was said and there is no default text.

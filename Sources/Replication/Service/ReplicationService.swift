@@ -1,0 +1,228 @@
+package import Logging
+package import Memberlist
+package import RegistryStore
+import Synchronization
+
+/// The replication of a registry on a node of the gossip: carries out what the `Replicator` wants.
+///
+/// It is given to `GossipNode.start` as its application, then `run` with that node.
+package final class ReplicationService: GossipApplication {
+    /// Pause between ticks.
+    static let pause: Duration = .milliseconds(50)
+
+    package let registry: Registry
+    let clock: RegistryClock
+    let logger: Logger
+    let sync: SyncStreams
+    let inbox = MessageInbox()
+    private let state: Mutex<State>
+    private let pulls: AsyncStream<PullRequest>
+    private let pullRequests: AsyncStream<PullRequest>.Continuation
+
+    private struct State {
+        var replicator: Replicator
+        var random = SystemRandomNumberGenerator()
+        /// Addresses of the peers, by name.
+        var addresses: [String: GossipAddress] = [:]
+        var saidFenced = false
+    }
+
+    struct PullRequest: Sendable {
+        let id: UInt64
+        let peer: String
+        let isRepair: Bool
+    }
+
+    /// Begins to replicate: from now on nobody else may end the registry's leases (`Registry.expireDue`).
+    package init(
+        _ settings: ReplicatorSettings, registry: Registry, clock: RegistryClock, sync: SyncStreams, logger: Logger
+    ) {
+        self.registry = registry
+        self.clock = clock
+        self.logger = logger
+        self.sync = sync
+        state = Mutex(State(replicator: Replicator(settings, registry: registry, now: clock.now)))
+        (pulls, pullRequests) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(16))
+    }
+
+    // MARK: The gossip's application
+
+    package func receive(_ message: [UInt8], from sender: GossipAddress) -> Bool {
+        inbox.add(message)
+        // What is new goes on by the replicator's own queue.
+        return false
+    }
+
+    package func serve(_ stream: GossipStream) async throws { try await sync.serve(stream) }
+
+    // MARK: Running
+
+    /// Replicates until the task is cancelled.
+    package func run(on node: GossipNode) async {
+        sync.attach(node)
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.tick(node) }
+            group.addTask { await self.readMessages(node) }
+            group.addTask { await self.followMembers(node) }
+            group.addTask { await self.servePulls(node) }
+        }
+    }
+
+    private func tick(_ node: GossipNode) async {
+        repeat { step([.tick], node) } while (try? await Task.sleep(for: Self.pause)) != nil
+    }
+
+    private func readMessages(_ node: GossipNode) async {
+        for await _ in inbox.arrivals { step(inbox.takeAll().map { .message($0) }, node) }
+    }
+
+    /// Looks at the members whenever one comes, goes, or changes, and once a second in case an event was lost.
+    private func followMembers(_ node: GossipNode) async {
+        await withDiscardingTaskGroup { group in
+            group.addTask {
+                guard let events = try? await node.events() else { return }
+                for await event in events {
+                    switch event {
+                    case .joined, .updated, .left, .failed: await self.lookAtMembers(node)
+                    default: break
+                    }
+                }
+            }
+            group.addTask {
+                repeat { await self.lookAtMembers(node) } while (try? await Task.sleep(for: .seconds(1))) != nil
+            }
+        }
+    }
+
+    private func lookAtMembers(_ node: GossipNode) async {
+        guard let members = try? await node.members() else { return }
+        var addresses: [String: GossipAddress] = [:]
+        for member in members where !member.state.isGone && member.name != node.name {
+            guard ReplicationTags.isPeer(member), let name = String(validating: member.name.octets, as: UTF8.self)
+            else { continue }
+            addresses[name] = member.address
+        }
+        let hasChanged = state.withLock { state in
+            defer { state.addresses = addresses }
+            return state.addresses.keys != addresses.keys
+        }
+        if hasChanged { step([.peers(Array(addresses.keys))], node) }
+    }
+
+    /// Gives the replicator events, and carries out what it wants.
+    private func step(_ events: [ReplicatorEvent], _ node: GossipNode) {
+        guard !events.isEmpty else { return }
+        let effects = state.withLock { state in
+            events.flatMap { state.replicator.step($0, now: clock.now, random: &state.random) }
+        }
+        var messages: [(bytes: [UInt8], name: NodeName)] = []
+        for effect in effects {
+            switch effect {
+            case .send(let bytes, let name): messages.append((bytes, NodeName(name)))
+            case .pull(let id, let peer, let isRepair):
+                pullRequests.yield(PullRequest(id: id, peer: peer, isRepair: isRepair))
+            }
+        }
+        if !messages.isEmpty { node.post(messages) }
+        tellOfClock()
+    }
+
+    private func tellOfClock() {
+        let fence: WriteFence? = state.withLock { state in
+            guard case .fence(let fence) = state.replicator.clockVerdict else {
+                state.saidFenced = false
+                return nil
+            }
+            defer { state.saidFenced = true }
+            return state.saidFenced ? nil : fence
+        }
+        guard let fence else { return }
+        logger.error(
+            "this node's clock is too far from the others': writes are refused until it is set right",
+            metadata: ["offset-ms": "\(fence.offsetMilliseconds)"])
+    }
+
+    // MARK: Pulls
+
+    private func servePulls(_ node: GossipNode) async {
+        await withDiscardingTaskGroup { group in
+            for await request in pulls {
+                group.addTask { self.step([.pulled(id: request.id, await self.pull(request, node))], node) }
+            }
+        }
+    }
+
+    private func pull(_ request: PullRequest, _ node: GossipNode) async -> PullOutcome {
+        guard let address = state.withLock({ $0.addresses[request.peer] }) else {
+            return .failed(reason: "it is gone")
+        }
+        do throws(SyncFailure) {
+            let report = try await sync.pull(from: address, isRepair: request.isRepair)
+            tell(report, of: request)
+            switch report.state {
+            case .complete: return .complete
+            case .void, .open: return .failed(reason: "a removal was forgotten meanwhile")
+            case .refused(let count): return .failed(reason: "\(count) of its operations find no room here")
+            }
+        } catch {
+            switch error {
+            case .busy(let milliseconds): return .busy(retryAfter: milliseconds)
+            case .busyHere: return .busy(retryAfter: 100)
+            default: return .failed(reason: "\(error)")
+            }
+        }
+    }
+
+    private func tell(_ report: SyncReport, of request: PullRequest) {
+        guard report.wasReset else { return }
+        let metadata: Logger.Metadata = [
+            "peer": "\(request.peer)", "operations": "\(report.operations)", "dropped": "\(report.dropped)",
+        ]
+        if request.isRepair {
+            logger.error(
+                "a peer knew of the same operations and showed other entries: its content was taken over",
+                metadata: metadata)
+        } else {
+            logger.info("a peer's whole content was taken over, since it has forgotten old removals", metadata: metadata)
+        }
+    }
+
+    // MARK: From outside
+
+    /// Tells the others what is left of the leases that this node counts. To be called before the gossip leaves.
+    package func leave(on node: GossipNode) { step([.leaving], node) }
+
+    package func preserve(_ rules: Preservation?, on node: GossipNode) { step([.preserve(rules)], node) }
+
+    package var status: ReplicationStatus {
+        state.withLock { state in
+            let replicator = state.replicator
+            return ReplicationStatus(
+                phase: replicator.phase, notReady: replicator.notReady, peers: replicator.peers,
+                agreements: replicator.agreements, now: clock.monotonicMilliseconds(),
+                counters: replicator.counters, leases: replicator.keeper.counts,
+                preserves: replicator.keeper.preserves, preservation: replicator.keeper.preservation,
+                clock: replicator.clockVerdict, queued: replicator.queued, messagesDropped: inbox.dropped)
+        }
+    }
+}
+
+/// How the replication does, at one moment.
+package struct ReplicationStatus: Sendable {
+    package let phase: ReplicatorPhase
+    /// Why the node is not ready; nil when it is.
+    package let notReady: String?
+    package let peers: [String]
+    /// When this node last had the same as a peer, in milliseconds of the clock that `now` is of.
+    package let agreements: [String: Int64]
+    package let now: Int64
+    package let counters: ReplicatorCounters
+    package let leases: LeaseKeeper.Counts
+    /// Whether leases whose time is over are being kept.
+    package let preserves: Bool
+    package let preservation: Preservation?
+    package let clock: ClockWatch.Verdict
+    package let queued: (count: Int, bytes: Int)
+    /// Messages that came faster than they could be looked at.
+    package let messagesDropped: Int
+}

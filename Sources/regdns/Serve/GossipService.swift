@@ -1,0 +1,291 @@
+import HTTPAdmin
+import Logging
+import Memberlist
+import RegistryStore
+import Replication
+import ServiceLifecycle
+import Synchronization
+
+/// This node in its cluster: the gossip, and what finds the others.
+final class GossipService: Service {
+    /// What it is made of.
+    struct Parts: Sendable {
+        let choice: GossipChoice
+        let registry: Registry
+        /// Nil: nothing is kept over restarts.
+        let data: DataSettings?
+        let lookup: NameLookup
+        let readiness: Readiness
+        let clock: RegistryClock
+        let logger: Logger
+    }
+
+    /// How often the view is taken for metrics, and metadata are brought up to date.
+    static let pause: Duration = .seconds(1)
+
+    private struct State {
+        var view: GossipView?
+        var tags: GossipTags
+        var toldTags: GossipTags
+        /// The address of another node that has this one's name.
+        var twin: String?
+        var hasLeft = false
+        /// Of `counters.transport.undecryptable`, a minute ago and earlier views.
+        var undecryptable: [Int] = []
+        var hadPeers = false
+    }
+
+    let node: GossipNode
+    let choice: GossipChoice
+    let logger: Logger
+    let lookup: NameLookup
+    let clock: RegistryClock
+    private let registry: Registry
+    private let readiness: Readiness
+    private let files: GossipFiles?
+    private let joiner: GossipJoiner
+    private let state: Mutex<State>
+    private let (stay, leaving) = AsyncStream<Void>.makeStream()
+
+    // MARK: Start
+
+    /// Reads the keys and binds the sockets. Nobody is called before `run`.
+    ///
+    /// - Parameter application: what rides on the gossip.
+    static func start(
+        _ parts: Parts, application: any GossipApplication = NoApplication()
+    ) async throws(UserError) -> GossipService {
+        let files = GossipFiles(parts.data)
+        var chain = try await parts.choice.keys.chain()
+        if chain.hasPassphrase, let epoch = try files?.epoch() { chain.advance(to: epoch) }
+        var tags = GossipTags(origin: parts.registry.origin, version: Version.number)
+        tags.take(chain)
+        var environment = GossipEnvironment()
+        environment.clock = parts.clock.monotonicMilliseconds
+        environment.logger = parts.logger
+        let settings = parts.choice.settings(node: parts.registry.node, meta: tags.meta, chain: chain)
+        do throws(GossipNodeError) {
+            let node = try await GossipNode.start(settings, application: application, environment: environment)
+            return GossipService(parts, node, tags, files)
+        } catch {
+            throw UserError(gossip: error, at: "\(parts.choice.bind)")
+        }
+    }
+
+    private init(_ parts: Parts, _ node: GossipNode, _ tags: GossipTags, _ files: GossipFiles?) {
+        self.node = node
+        self.files = files
+        choice = parts.choice
+        registry = parts.registry
+        readiness = parts.readiness
+        logger = parts.logger
+        lookup = parts.lookup
+        clock = parts.clock
+        state = Mutex(State(tags: tags, toldTags: tags))
+        joiner = GossipJoiner(
+            node, parts.choice.joinSettings(own: node.address, candidates: files?.candidates), lookup: parts.lookup,
+            clock: parts.clock.monotonicMilliseconds, wallClock: parts.clock.unixMilliseconds, logger: parts.logger)
+    }
+
+    /// Where it listens, for the start line.
+    var boundAddress: String { "\(node.bound)" }
+
+    /// HTTP listens; others are told the port.
+    func listening(_ http: [String]) {
+        let port = http.first?.split(separator: ":").last.flatMap { Int($0) }
+        state.withLock { $0.tags.adminPort = port }
+    }
+
+    // MARK: Run
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            await withDiscardingTaskGroup { group in
+                group.addTask { await self.join() }
+                group.addTask { await self.followEvents() }
+                group.addTask { await self.observe() }
+            }
+        }
+        await leave()
+        await node.shutdown()
+    }
+
+    /// Until the node leaves.
+    private func join() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.joiner.run() }
+            group.addTask { for await _ in self.stay {} }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    /// Tells everybody that this node goes, once.
+    func leave() async {
+        let isFirst = state.withLock { state in
+            defer { state.hasLeft = true }
+            return !state.hasLeft
+        }
+        guard isFirst else { return }
+        leaving.finish()
+        logger.notice("leaving the cluster")
+        await node.leave()
+    }
+
+    private func followEvents() async {
+        let events: AsyncStream<GossipEvent>
+        do {
+            events = try await node.events()
+        } catch {
+            return logger.error("the cluster's events are not followed", metadata: ["error": "\(error)"])
+        }
+        for await event in events { tell(event) }
+    }
+
+    private func tell(_ event: GossipEvent) {
+        switch event {
+        case .joined(let member) where member.name != node.name:
+            logger.notice("a member is there", metadata: ["name": "\(member.name)", "address": "\(member.address)"])
+        case .left(let member) where member.name != node.name:
+            logger.notice("a member left", metadata: ["name": "\(member.name)"])
+        case .failed(let member):
+            logger.warning(
+                "a member is dead", metadata: ["name": "\(member.name)", "address": "\(member.address)"])
+        case .conflict(let member, let other) where member.name == node.name:
+            state.withLock { $0.twin = "\(other)" }
+        case .refuted(let incarnation):
+            logger.warning("others took this node for dead; it objected", metadata: ["incarnation": "\(incarnation)"])
+        default: break
+        }
+    }
+
+    private func observe() async {
+        repeat {
+            do {
+                let view = try await node.view()
+                state.withLock { $0.take(view) }
+                try await follow(view)
+            } catch {
+                // The node was shut down, which ends this task, too.
+                return
+            }
+        } while (try? await Task.sleep(for: Self.pause)) != nil
+    }
+
+    /// Follows the others to a passphrase's next key, and tells what changed here.
+    private func follow(_ view: GossipView) async throws(GossipNodeError) {
+        if view.keys.hasPassphrase {
+            let epochs = peers(view).compactMap(\.tags.epoch)
+            // One at a time: who is two behind opens nothing of the others and hears of it from nobody.
+            if epochs.contains(where: { $0 > 0 && $0 - 1 == view.keys.epoch }) {
+                try await advance(to: view.keys.epoch + 1)
+            }
+        }
+        try await tellTags()
+    }
+
+    /// Uses the passphrase's key of this number, keeps it, and tells the others.
+    func advance(to epoch: UInt32) async throws(GossipNodeError) {
+        try await node.change(.advance(epoch: epoch))
+        logger.notice("the passphrase's next key is used", metadata: ["epoch": "\(epoch)"])
+        do {
+            try files?.keep(epoch: epoch)
+        } catch {
+            logger.error("the key's number could not be kept", metadata: ["epoch": "\(epoch)", "error": "\(error)"])
+        }
+        if files == nil {
+            logger.warning(
+                "without --data-dir this node begins with the old key after a restart; add --gossip-epoch",
+                metadata: ["epoch": "\(epoch)"])
+        }
+    }
+
+    /// Brings metadata up to date.
+    func tellTags() async throws(GossipNodeError) {
+        let chain = try await node.keys()
+        let isReady = readiness.isReady && notReady == nil
+        let tags: GossipTags? = state.withLock { state in
+            state.tags.take(chain)
+            state.tags.isReady = isReady
+            guard state.tags != state.toldTags, !state.hasLeft else { return nil }
+            state.toldTags = state.tags
+            return state.tags
+        }
+        if let tags { try await node.update(meta: tags.meta) }
+    }
+
+    // MARK: What is known
+
+    /// Nil before the first look, a second after the start at the latest.
+    var view: GossipView? { state.withLock { $0.view } }
+
+    var hasLeft: Bool { state.withLock { $0.hasLeft } }
+
+    /// Other nodes of regdns that are there.
+    func peers(_ view: GossipView) -> [(member: Member, tags: PeerTags)] {
+        view.members.filter { $0.name != node.name && !$0.state.isGone }.map { ($0, PeerTags($0)) }
+            .filter(\.1.isRegdns)
+    }
+
+    var degradations: [OperationsDoor.Degradation] {
+        let (view, twin, isRising) = state.withLock { ($0.view, $0.twin, $0.isUndecryptableRising) }
+        var list: [OperationsDoor.Degradation] = []
+        func add(_ why: String) { list.append(.init(what: "cluster", why: why)) }
+        if let twin { add("\(twin) has this node's name, \(node.name), too (--node)") }
+        if isRising { add("packets come that no key of this node opens") }
+        guard let view else { return list }
+        if view.hasLeft { add("this node has left, and is alone until it is restarted") }
+        for member in view.members where member.state == .dead { add("\(member.name) at \(member.address) is dead") }
+        if view.health >= 4 { add("this node itself answers late (health score \(view.health) of 7)") }
+        return list
+    }
+
+    /// For `/healthz` and `status`.
+    var facts: [(name: String, value: String)] {
+        let view = view
+        let counts = NodeState.allCases.compactMap { state -> String? in
+            let count = view?.members.count { $0.state == state } ?? 0
+            return count > 0 ? "\(count) \(state)" : nil
+        }
+        return [
+            (name: "gossip", value: boundAddress),
+            (name: "members", value: counts.isEmpty ? "not known yet" : counts.joined(separator: ", ")),
+            (name: "gossip_encryption", value: view?.keys.isEmpty ?? choice.keys.isEmpty ? "off" : "on"),
+        ]
+    }
+}
+
+extension GossipService: ReadinessGate {
+    /// Nodes that must be there, once: those that go later make nobody unready.
+    var notReady: String? {
+        guard choice.minPeers > 0 else { return nil }
+        return state.withLock { state in
+            if state.hadPeers { return nil }
+            let count = state.view.map { peers($0).count } ?? 0
+            if count >= choice.minPeers {
+                state.hadPeers = true
+                return nil
+            }
+            return "gossip: \(count) of \(choice.minPeers) other nodes are there (--min-peers)"
+        }
+    }
+
+    func waitUntilReady() async {
+        while notReady != nil {
+            guard (try? await Task.sleep(for: .milliseconds(50))) != nil else { return }
+        }
+    }
+}
+
+extension GossipService.State {
+    /// Views in a minute.
+    private static let window = 60
+
+    mutating func take(_ view: GossipView) {
+        self.view = view
+        undecryptable.append(view.transport.undecryptable + view.transport.undecryptableStreams)
+        if undecryptable.count > Self.window { undecryptable.removeFirst() }
+    }
+
+    var isUndecryptableRising: Bool { (undecryptable.last ?? 0) > (undecryptable.first ?? 0) }
+}

@@ -1,0 +1,122 @@
+import Foundation
+import Memberlist
+import Replication
+
+/// The keys of the gossip, read from where the settings say they are.
+struct GossipKeys: Sendable {
+    private let given: [GossipKey]
+    private let fromFile: [GossipKey]
+    private let passphrase: String?
+    private let clusterName: String
+    private let epoch: UInt32
+    /// How errors name the passphrase.
+    private let passphrasePlace: String
+
+    private static let fileBytesMax = 65_536
+
+    init(_ values: SettingValues) throws(UserError) {
+        given = try Self.keys(values)
+        fromFile = try Self.keysOfFile(values)
+        passphrase = try Self.passphrase(values)
+        clusterName = values.value(ClusterSettings.clusterName) ?? "regdns"
+        epoch = values.value(ClusterSettings.keyEpoch).flatMap { UInt32(exactly: $0) } ?? 0
+        passphrasePlace = values.place(ClusterSettings.passphraseFile.spec.name)
+        // A passphrase has a key of each of three epochs.
+        let count = given.count + fromFile.count + (passphrase == nil ? 0 : 3)
+        guard count <= KeyRing.maxKeys else {
+            throw UserError(
+                what: values.place(ClusterSettings.key.spec.name),
+                why: "there are \(count) keys in all, and room for \(KeyRing.maxKeys)",
+                remedy: "leave out old ones")
+        }
+        guard clusterName.utf8.count <= 255, !clusterName.isEmpty else {
+            throw UserError(
+                what: values.place(ClusterSettings.clusterName.spec.name),
+                why: "\(PlainText.quoted(clusterName)) is not a name", remedy: "write a word of at most 255 bytes")
+        }
+    }
+
+    var isEmpty: Bool { given.isEmpty && fromFile.isEmpty && passphrase == nil }
+
+    /// The keys in order of use. Deriving a passphrase's takes some tenths of a second.
+    func chain() async throws(UserError) -> KeyChain {
+        var settings = KeySettings()
+        settings.keys = (given + fromFile).map(\.base64)
+        settings.passphrase = passphrase
+        settings.cluster = clusterName
+        settings.epoch = epoch
+        do throws(KeyMaterialError) {
+            return try await settings.load()
+        } catch {
+            throw UserError(what: passphrasePlace, why: "\(error)", remedy: "give another passphrase, or a key")
+        }
+    }
+
+    /// By setting, how `check-config` names the keys instead of showing them.
+    func fingerprints() async throws(UserError) -> [String: String] {
+        var texts: [String: String] = [:]
+        func tell(_ name: String, _ keys: [GossipKey]) {
+            guard !keys.isEmpty else { return }
+            texts[name] = "fingerprint " + keys.map(\.fingerprint).joined(separator: ", ")
+        }
+        tell(ClusterSettings.key.spec.name, given)
+        tell(ClusterSettings.keyFile.spec.name, fromFile)
+        let chain = try await chain()
+        for source in chain.sources {
+            guard case .passphrase = source else { continue }
+            texts[ClusterSettings.passphraseFile.spec.name] = "fingerprint " + KeyChain.fingerprint(of: source)
+        }
+        return texts
+    }
+
+    // MARK: Reading
+
+    private static func keys(_ values: SettingValues) throws(UserError) -> [GossipKey] {
+        let texts = values.list(ClusterSettings.key)
+        guard !texts.isEmpty else { return [] }
+        do throws(KeyMaterialError) {
+            return try GossipKey.list(texts)
+        } catch {
+            throw UserError(
+                what: values.place(ClusterSettings.key.spec.name), why: "\(error)",
+                remedy: "'regdns keygen gossip' makes one")
+        }
+    }
+
+    private static func keysOfFile(_ values: SettingValues) throws(UserError) -> [GossipKey] {
+        guard let path = values.value(ClusterSettings.keyFile) else { return [] }
+        let place = values.place(ClusterSettings.keyFile.spec.name) + " \(path)"
+        do {
+            return try GossipKey.list(file: Data(try TextFile.read(path, maxBytes: fileBytesMax)))
+        } catch let error as TextFile.ReadError {
+            throw UserError(what: place, why: error.why, remedy: "name a file of keys that this user may read")
+        } catch {
+            throw UserError(
+                what: place, why: "\(error)",
+                remedy: "write a key in base64 per line, or serf's keyring; 'regdns keygen gossip' makes one")
+        }
+    }
+
+    private static func passphrase(_ values: SettingValues) throws(UserError) -> String? {
+        guard let path = values.value(ClusterSettings.passphraseFile) else { return nil }
+        let place = values.place(ClusterSettings.passphraseFile.spec.name)
+        if path == GossipChoice.variableInsteadOfFile {
+            guard let passphrase = values.passphrase else {
+                throw UserError(
+                    what: "\(place) \(path)", why: "there is no such variable",
+                    remedy: "set \(KeySettings.passphraseVariable), or name a file")
+            }
+            return passphrase
+        }
+        do {
+            let text = String(decoding: try TextFile.read(path, maxBytes: fileBytesMax), as: UTF8.self)
+            let line = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).first ?? ""
+            guard !line.isEmpty else { throw TextFile.ReadError(why: "its first line is empty") }
+            return String(line)
+        } catch {
+            throw UserError(
+                what: "\(place) \(path)", why: (error as? TextFile.ReadError)?.why ?? "cannot be read",
+                remedy: "name a file whose first line is the passphrase")
+        }
+    }
+}
