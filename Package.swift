@@ -257,7 +257,7 @@ if Context.environment["REGDNS_GOSSIP_BENCH"] != nil {
         .executableTarget(
             name: "gossipbench",
             dependencies: [
-                "Memberlist", "RegistryStore", "Replication",
+                "DNSWire", "Memberlist", "RegistryStore", "Replication",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

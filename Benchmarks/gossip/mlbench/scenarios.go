@@ -85,7 +85,7 @@ func change(o options) {
 			n.mutex.Unlock()
 			n.queue.QueueBroadcast(broadcast(text))
 		}
-		pause(o.gap)
+		pause(o.gap + rand.Float64())
 		if o.metadata {
 			report(o, trial, len(nodes), times(nodes, by, changes[trial].at, func(other *node) (time.Time, bool) {
 				when, ok := other.updated[n.name]

@@ -1,3 +1,0 @@
-import Replication
-
-print(GossipNode.streamType)
