@@ -207,7 +207,7 @@ extension ConnectionLoop {
     }
 
     private func stream(
-        _ head: HTTPServerResponsePart, _ produce: @escaping @Sendable (HTTPAnswer.Send) async throws -> Void
+        _ head: HTTPServerResponsePart, _ produce: @escaping @Sendable (@escaping HTTPAnswer.Send) async throws -> Void
     ) async throws {
         try await outbound.write(head)
         let outbound = outbound

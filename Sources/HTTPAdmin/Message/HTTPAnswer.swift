@@ -8,7 +8,7 @@ package struct HTTPAnswer: Sendable {
     package enum Body: Sendable {
         case bytes([UInt8])
         /// A body without end, written piece by piece until the closure returns or its task is cancelled.
-        case stream(@Sendable (Send) async throws -> Void)
+        case stream(@Sendable (@escaping Send) async throws -> Void)
     }
 
     package var status: HTTPResponse.Status

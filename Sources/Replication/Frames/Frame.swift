@@ -28,7 +28,7 @@ package struct Frame: Hashable, Sendable {
     }
 
     static let firstByte: UInt8 = 0xd0
-    static let version: UInt8 = 1
+    package static let version: UInt8 = 1
 
     private enum Kind: UInt8 {
         case delta = 1

@@ -140,7 +140,7 @@ package struct Replicator: Sendable {
         case .unknown:
             counters.unknownKinds += 1
             return
-        case .hello:
+        case .hello, .bye:
             counters.badFrames += 1
             return
         case .digest, .want, .renew, .renewAnswer, .handover: break

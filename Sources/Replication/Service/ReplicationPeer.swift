@@ -1,17 +1,18 @@
 package import Memberlist
 
-/// What nodes that replicate tell of themselves in their metadata: tags, as serf's.
+/// What nodes that replicate tell of themselves in their metadata.
 package enum ReplicationTags {
     /// Versions of frames that this program reads.
-    package static let versions: ClosedRange<UInt8> = 1...1
+    package static let versions = Frame.version...Frame.version
 
-    /// - Parameter others: further tags, for people and other programs.
-    package static func meta(origin: UInt64, others: [String: String] = [:]) -> [UInt8] {
-        var tags = others
-        tags["role"] = "regdns"
-        tags["rd"] = "\(versions.lowerBound)-\(versions.upperBound)"
-        tags["o"] = String(origin, radix: 16)
-        return MemberTags.encode(tags)
+    /// The tags without which a member is no peer.
+    ///
+    /// - Parameter origin: of the operations that this process makes.
+    package static func tags(origin: UInt64) -> [String: String] {
+        [
+            "role": "regdns", "rd": "\(versions.lowerBound)-\(versions.upperBound)",
+            "o": String(origin, radix: 16),
+        ]
     }
 
     /// Whether a member speaks this protocol, as far as its metadata tells.

@@ -53,7 +53,7 @@ package final class ReplicationService: GossipApplication {
         return false
     }
 
-    package func serve(_ stream: GossipStream) async throws { try await sync.serve(stream) }
+    package func serve(_ stream: GossipStream) async throws { await sync.serve(stream) }
 
     // MARK: Running
 
@@ -96,8 +96,10 @@ package final class ReplicationService: GossipApplication {
 
     private func lookAtMembers(_ node: GossipNode) async {
         guard let members = try? await node.members() else { return }
+        // Who has left is nobody's peer, whatever it still knows of the others.
+        let hasLeft = members.contains { $0.name == node.name && $0.state.isGone }
         var addresses: [String: GossipAddress] = [:]
-        for member in members where !member.state.isGone && member.name != node.name {
+        for member in members where !hasLeft && !member.state.isGone && member.name != node.name {
             guard ReplicationTags.isPeer(member), let name = String(validating: member.name.octets, as: UTF8.self)
             else { continue }
             addresses[name] = member.address
@@ -140,6 +142,12 @@ package final class ReplicationService: GossipApplication {
         logger.error(
             "this node's clock is too far from the others': writes are refused until it is set right",
             metadata: ["offset-ms": "\(fence.offsetMilliseconds)"])
+    }
+
+    var peerAddresses: [(name: String, address: GossipAddress)] {
+        state.withLock { state in
+            state.replicator.peers.compactMap { name in state.addresses[name].map { (name, $0) } }
+        }
     }
 
     // MARK: Pulls
@@ -194,6 +202,9 @@ package final class ReplicationService: GossipApplication {
 
     package func preserve(_ rules: Preservation?, on node: GossipNode) { step([.preserve(rules)], node) }
 
+    /// Why the node is not ready; nil when it is.
+    package var notReady: String? { state.withLock { $0.replicator.notReady } }
+
     package var status: ReplicationStatus {
         state.withLock { state in
             let replicator = state.replicator
@@ -202,7 +213,8 @@ package final class ReplicationService: GossipApplication {
                 agreements: replicator.agreements, now: clock.monotonicMilliseconds(),
                 counters: replicator.counters, leases: replicator.keeper.counts,
                 preserves: replicator.keeper.preserves, preservation: replicator.keeper.preservation,
-                clock: replicator.clockVerdict, queued: replicator.queued, messagesDropped: inbox.dropped)
+                clock: replicator.clockVerdict, queued: replicator.queued, messagesDropped: inbox.dropped,
+                sync: sync.counters)
         }
     }
 }
@@ -225,4 +237,5 @@ package struct ReplicationStatus: Sendable {
     package let queued: (count: Int, bytes: Int)
     /// Messages that came faster than they could be looked at.
     package let messagesDropped: Int
+    package let sync: SyncCounters
 }

@@ -62,6 +62,8 @@ struct SyncGreeting: Sendable {
         do {
             let key = try Curve25519.KeyAgreement.PublicKey(rawRepresentation: theirs.publicKey)
             let shared = try privateKey.sharedSecretFromKeyAgreement(with: key)
+            // A key of small order makes a secret that everybody knows (RFC 7748 §6.1).
+            if shared == [UInt8](repeating: 0, count: 32) { throw SyncFailure.badKey }
             let (nonces, hellos) =
                 isDialler
                 ? (hello.nonce + theirs.nonce, [bytes, other]) : (theirs.nonce + hello.nonce, [other, bytes])

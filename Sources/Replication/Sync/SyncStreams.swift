@@ -72,6 +72,19 @@ package final class SyncStreams: Sendable {
         }
     }
 
+    /// Asks a peer for its hello alone: who it is, and what it has.
+    package func greet(_ peer: GossipAddress) async throws(SyncFailure) -> HelloFrame {
+        guard let node = state.withLock({ $0.isStopped ? nil : $0.node }) else { throw .stopped }
+        do {
+            let isSealed = try await !node.keys().isEmpty
+            return try await node.withStream(
+                to: peer, first: greeting(isSealed: isSealed).bytes, timeout: settings.stallMilliseconds
+            ) { stream in try SyncGreeting.read(stream.first) }
+        } catch {
+            throw SyncFailure(error)
+        }
+    }
+
     private func beginPull() throws(SyncFailure) -> GossipNode {
         try state.withLock { state throws(SyncFailure) in
             guard let node = state.node, !state.isStopped else { throw .stopped }
@@ -121,7 +134,7 @@ package final class SyncStreams: Sendable {
         var report = SyncReport(peer: hello)
         var session = registry.beginSession(isRepair: isRepair)
         let number = UInt64.random(in: .min ... .max)
-        let want = WantFrame(session: number, context: session.context.rows)
+        let want = WantFrame(session: number, context: session.rows)
         try await link.send(Frame(.want(want), extensions: isRepair ? [.repair] : []))
         while let frame = try await link.receive() {
             switch frame.body {
@@ -219,13 +232,6 @@ package final class SyncStreams: Sendable {
             state.counters.served.milliseconds += milliseconds
             count(&state.counters.served)
         }
-    }
-}
-
-extension CausalContext {
-    /// As it travels in a want.
-    fileprivate var rows: [SyncOrigin] {
-        sorted.map { origin, known in SyncOrigin(origin: origin, head: known.head, gaps: known.gaps, floor: 0) }
     }
 }
 

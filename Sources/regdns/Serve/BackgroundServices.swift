@@ -6,7 +6,8 @@ import Synchronization
 
 /// Ends leases that ran out, and directories of the etcd door, every 50 ms.
 struct ExpiryLoop: Service {
-    let registry: Registry
+    /// Nil when its leases end otherwise: in a cluster each by the node that counts it.
+    let registry: Registry?
     let directories: Keyspace
     /// Of an external store.
     let writer: (any RegistryWriter)?
@@ -24,7 +25,7 @@ struct ExpiryLoop: Service {
 
     private func expire() async {
         while (try? await Task.sleep(for: Self.pause)) != nil {
-            _ = registry.expireDue()
+            registry?.expireDue()
             directories.expireDirectories()
         }
     }

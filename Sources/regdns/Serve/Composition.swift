@@ -43,7 +43,7 @@ struct Composition: Sendable {
         let dnsAddresses = try await bind(dns)
         let cluster = makeCluster(registry, dns.view)
         let etcd = try await makeEtcd(registry, cluster, data)
-        let gossip = try await makeGossip(registry)
+        let gossip = try await makeGossip(registry, dns.view)
         let start = StartLine(
             dns: dnsAddresses, http: [], etcd: etcd.server?.addresses.map(\.description) ?? [],
             gossip: gossip?.boundAddress, node: settings.node, domain: settings.domain.textWithoutFinalDot,
@@ -59,7 +59,7 @@ struct Composition: Sendable {
         // Behind all doors: the others hear that this node goes when it answers nobody any more.
         if let gossip { services.append(gossip) }
         services += [
-            ExpiryLoop(registry: registry, directories: etcd.keyspace, writer: cluster?.store),
+            ExpiryLoop(registry: gossip == nil ? registry : nil, directories: etcd.keyspace, writer: cluster?.store),
             Observation(registry: registry, rate: rate, queries: queries, logger: logs.logger("store")),
             Reloading(logger: log) {
                 zones?.reload(all: true)
@@ -107,11 +107,21 @@ struct Composition: Sendable {
         return try DataService(data, registry: registry, clock: clock, logger: logs.logger("data"))
     }
 
-    private func makeGossip(_ registry: Registry) async throws(UserError) -> GossipService? {
+    private func makeGossip(_ registry: Registry, _ view: DNSView) async throws(UserError) -> GossipService? {
         guard let choice = settings.gossip else { return nil }
+        let logger = logs.logger("replication")
+        var environment = SyncEnvironment()
+        environment.clock = clock
+        environment.logger = logger
+        let replication = ReplicationService(
+            choice.replicatorSettings(node: settings.node, isKnown: GossipFiles(settings.data)?.knowsPeers ?? false),
+            registry: registry, clock: clock,
+            sync: SyncStreams(registry: registry, node: settings.node, environment: environment), logger: logger)
+        // Until it has what the others have, there is no telling which names exist.
+        view.setHasContent(replication.notReady == nil)
         return try await GossipService.start(
             GossipService.Parts(
-                choice: choice, registry: registry, data: settings.data,
+                choice: choice, registry: registry, replication: replication, view: view, data: settings.data,
                 lookup: .system(servers: Forwarding.resolvers(settings)), readiness: readiness, clock: clock,
                 logger: logs.logger("gossip")))
     }
@@ -247,7 +257,8 @@ struct Composition: Sendable {
             providers: facts.providers(http: counters), clock: clock
         ).addRoutes(to: &routes)
         let gossip = facts.gossip
-        let control = gossip.map { GossipControl(service: $0, data: MembershipAlone(registry: registry)) }
+        let control = gossip.map { GossipControl(
+                service: $0, data: ReplicationDoor(service: $0.replication, node: $0.node, clock: clock)) }
         ClusterDoor(control: control as (any ClusterControl)? ?? NoCluster(), counters: counters)
             .addRoutes(to: &routes)
         let dispatcher = AdminDispatcher(

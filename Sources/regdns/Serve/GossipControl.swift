@@ -11,27 +11,6 @@ protocol ReplicationControl: Sendable {
     func preserve(_ isOn: Bool) async throws(ClusterError)
 }
 
-/// A node whose registrations nobody else has.
-struct MembershipAlone: ReplicationControl {
-    let registry: Registry
-
-    func sync() async throws(ClusterError) -> ClusterSync {
-        let digest = registry.digest()
-        return ClusterSync(
-            phase: "membership only", origin: registry.origin, contextHash: digest.summary.context,
-            entriesHash: digest.summary.entries,
-            origins: digest.origins.map {
-                .init(origin: $0.origin, head: $0.head, floor: $0.floor, gaps: $0.gapCount, hash: $0.hash)
-            })
-    }
-
-    func verify() async throws(ClusterError) -> ClusterVerification { throw Self.notReplicated }
-    func preserves() async throws(ClusterError) -> Bool { throw Self.notReplicated }
-    func preserve(_ isOn: Bool) async throws(ClusterError) { throw Self.notReplicated }
-
-    private static let notReplicated = ClusterError.unavailable("registrations are not replicated in this version")
-}
-
 /// The cluster as its door sees it.
 struct GossipControl: ClusterControl {
     let service: GossipService

@@ -14,6 +14,9 @@ struct GossipFiles: Sendable {
     /// Known peers.
     var candidates: CandidateFile { CandidateFile(path: directory + "/gossip-peers.json") }
 
+    /// Whether this node was in a cluster before.
+    var knowsPeers: Bool { (try? candidates.read().isEmpty) == false }
+
     private var epochFile: String { directory + "/gossip-epoch" }
 
     /// The number of the passphrase's key that was used last; nil when none was kept.

@@ -1,3 +1,4 @@
+import DNSServer
 import HTTPAdmin
 import Logging
 import Memberlist
@@ -12,6 +13,10 @@ final class GossipService: Service {
     struct Parts: Sendable {
         let choice: GossipChoice
         let registry: Registry
+        /// Of that registry.
+        let replication: ReplicationService
+        /// Answers for the registry once the node has what the others have.
+        let view: DNSView
         /// Nil: nothing is kept over restarts.
         let data: DataSettings?
         let lookup: NameLookup
@@ -32,7 +37,6 @@ final class GossipService: Service {
         var hasLeft = false
         /// Of `counters.transport.undecryptable`, a minute ago and earlier views.
         var undecryptable: [Int] = []
-        var hadPeers = false
     }
 
     let node: GossipNode
@@ -40,8 +44,10 @@ final class GossipService: Service {
     let logger: Logger
     let lookup: NameLookup
     let clock: RegistryClock
+    let replication: ReplicationService
     private let registry: Registry
     private let readiness: Readiness
+    private let dns: DNSView
     private let files: GossipFiles?
     private let joiner: GossipJoiner
     private let state: Mutex<State>
@@ -50,11 +56,7 @@ final class GossipService: Service {
     // MARK: Start
 
     /// Reads the keys and binds the sockets. Nobody is called before `run`.
-    ///
-    /// - Parameter application: what rides on the gossip.
-    static func start(
-        _ parts: Parts, application: any GossipApplication = NoApplication()
-    ) async throws(UserError) -> GossipService {
+    static func start(_ parts: Parts) async throws(UserError) -> GossipService {
         let files = GossipFiles(parts.data)
         var chain = try await parts.choice.keys.chain()
         if chain.hasPassphrase, let epoch = try files?.epoch() { chain.advance(to: epoch) }
@@ -65,7 +67,8 @@ final class GossipService: Service {
         environment.logger = parts.logger
         let settings = parts.choice.settings(node: parts.registry.node, meta: tags.meta, chain: chain)
         do throws(GossipNodeError) {
-            let node = try await GossipNode.start(settings, application: application, environment: environment)
+            let node = try await GossipNode.start(
+                settings, application: parts.replication, environment: environment)
             return GossipService(parts, node, tags, files)
         } catch {
             throw UserError(gossip: error, at: "\(parts.choice.bind)")
@@ -77,6 +80,8 @@ final class GossipService: Service {
         self.files = files
         choice = parts.choice
         registry = parts.registry
+        replication = parts.replication
+        dns = parts.view
         readiness = parts.readiness
         logger = parts.logger
         lookup = parts.lookup
@@ -104,6 +109,11 @@ final class GossipService: Service {
                 group.addTask { await self.join() }
                 group.addTask { await self.followEvents() }
                 group.addTask { await self.observe() }
+                group.addTask { await self.replication.run(on: self.node) }
+                group.addTask {
+                    await self.waitUntilReady()
+                    self.dns.setHasContent(self.notReady == nil)
+                }
             }
         }
         await leave()
@@ -129,6 +139,7 @@ final class GossipService: Service {
         guard isFirst else { return }
         leaving.finish()
         logger.notice("leaving the cluster")
+        replication.leave(on: node)
         await node.leave()
     }
 
@@ -233,6 +244,7 @@ final class GossipService: Service {
         func add(_ why: String) { list.append(.init(what: "cluster", why: why)) }
         if let twin { add("\(twin) has this node's name, \(node.name), too (--node)") }
         if isRising { add("packets come that no key of this node opens") }
+        list += replication.status.degradations
         guard let view else { return list }
         if view.hasLeft { add("this node has left, and is alone until it is restarted") }
         for member in view.members where member.state == .dead { add("\(member.name) at \(member.address) is dead") }
@@ -251,28 +263,17 @@ final class GossipService: Service {
             (name: "gossip", value: boundAddress),
             (name: "members", value: counts.isEmpty ? "not known yet" : counts.joined(separator: ", ")),
             (name: "gossip_encryption", value: view?.keys.isEmpty ?? choice.keys.isEmpty ? "off" : "on"),
-        ]
+        ] + replication.status.facts
     }
 }
 
 extension GossipService: ReadinessGate {
-    /// Nodes that must be there, once: those that go later make nobody unready.
-    var notReady: String? {
-        guard choice.minPeers > 0 else { return nil }
-        return state.withLock { state in
-            if state.hadPeers { return nil }
-            let count = state.view.map { peers($0).count } ?? 0
-            if count >= choice.minPeers {
-                state.hadPeers = true
-                return nil
-            }
-            return "gossip: \(count) of \(choice.minPeers) other nodes are there (--min-peers)"
-        }
-    }
+    /// What was there when this node came must be here, once: nodes that go later make nobody unready.
+    var notReady: String? { replication.notReady }
 
     func waitUntilReady() async {
         while notReady != nil {
-            guard (try? await Task.sleep(for: .milliseconds(50))) != nil else { return }
+            guard (try? await Task.sleep(for: .milliseconds(20))) != nil else { return }
         }
     }
 }

@@ -3,8 +3,6 @@ import Replication
 
 /// What a node of regdns says of itself in its metadata: texts of one or two letters, for there is little room.
 struct GossipTags: Hashable, Sendable {
-    /// Least and greatest version of the data that are understood.
-    static let dataVersions = "1-1"
     /// Hexadecimal digits of a fingerprint, as many as tell sixteen keys apart.
     static let fingerprintDigits = 8
 
@@ -29,10 +27,9 @@ struct GossipTags: Hashable, Sendable {
 
     /// The metadata; about 80 octets, and nine for each key.
     var meta: [UInt8] {
-        var tags = [
-            "role": "regdns", "rd": Self.dataVersions, "o": String(origin, radix: 16), "v": version,
-            "r": isReady ? "1" : "0",
-        ]
+        var tags = ReplicationTags.tags(origin: origin)
+        tags["v"] = version
+        tags["r"] = isReady ? "1" : "0"
         if let adminPort { tags["a"] = "\(adminPort)" }
         if let epoch { tags["e"] = "\(epoch)" }
         if !keys.isEmpty { tags["k"] = keys.joined(separator: ",") }

@@ -37,6 +37,7 @@ struct ServerFacts: Sendable {
             { ServerMetrics.etcd(etcd.server?.counters ?? etcd.handler.counters) },
             { cluster?.metrics() ?? [] }, { data?.metrics() ?? [] },
             { gossip?.view.map(GossipMetrics.families) ?? [] },
+            { gossip.map { ReplicationMetrics.families($0.replication.status) } ?? [] },
         ]
         return providers
     }

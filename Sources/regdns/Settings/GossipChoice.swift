@@ -145,6 +145,16 @@ struct GossipChoice: Sendable {
         return settings
     }
 
+    /// - Parameter isKnown: whether members are known of before.
+    func replicatorSettings(node: String, isKnown: Bool) -> ReplicatorSettings {
+        var settings = ReplicatorSettings(
+            node: node, expectsPeers: isKnown || !seeds.isEmpty || !names.isEmpty || directory != nil)
+        settings.minPeers = minPeers
+        settings.allowsSkew = allowsSkew
+        settings.preservation = preservation ? Preservation() : nil
+        return settings
+    }
+
     /// - Parameters:
     ///   - own: what others are told.
     ///   - candidates: where known peers are kept.
