@@ -79,6 +79,7 @@ final class BenchNode: Sendable {
     let node: GossipNode
     let sight: Sight
     let registry: Registry?
+    private let service: ReplicationService?
     private let tasks: [Task<Void, Never>]
 
     var name: NodeName { node.name }
@@ -98,7 +99,7 @@ final class BenchNode: Sendable {
             return try await BenchNode(node, sight, nil)
         }
         let origin = UInt64.random(in: 1...UInt64.max)
-        settings.meta = ReplicationTags.meta(origin: origin)
+        settings.meta = MemberTags.encode(ReplicationTags.tags(origin: origin))
         let registry = Registry(layout: try Self.layout(), node: name, origin: origin)
         let service = ReplicationService(
             ReplicatorSettings(node: name, expectsPeers: false), registry: registry, clock: .system,
@@ -116,11 +117,12 @@ final class BenchNode: Sendable {
         self.node = node
         self.sight = sight
         registry = replication?.registry
+        service = replication?.service
         // Nobody knows this node yet, so that no event was missed but its own.
         sight.see { _ = $0.members.insert(node.name) }
         let events = try await node.events()
         var tasks = [Task { for await event in events { sight.take(event) } }]
-        if let service = replication?.service { tasks.append(Task { await service.run(on: node) }) }
+        if let service { tasks.append(Task { await service.run(on: node) }) }
         self.tasks = tasks
     }
 
@@ -133,6 +135,12 @@ final class BenchNode: Sendable {
     func stop() async {
         await node.shutdown()
         for task in tasks { task.cancel() }
+    }
+
+    /// Deliveries by the gossip, doubled ones included: messages, or operations of announcements.
+    var copies: Int {
+        guard let counters = service?.status.counters else { return sight.see { $0.copies } }
+        return counters.applied + counters.known
     }
 
     func put(_ id: String) throws -> [UInt8] {

@@ -1,6 +1,7 @@
 import Foundation
 import Memberlist
 import RegistryStore
+import Replication
 
 /// Closes the sockets of one node after another, and waits until all others know.
 func kill(_ options: Options) async throws {
@@ -63,11 +64,11 @@ func change(_ options: Options) async throws {
     }
     if options.kind != "metadata" {
         try await pause(5)
-        let copies = cluster.nodes.reduce(0) { sum, node in sum + node.sight.see { $0.copies } }
+        let copies = cluster.nodes.reduce(0) { $0 + $1.copies }
         let perDelivery = Double(copies) / Double(changes.count * (options.nodes - 1))
         for (trial, change) in changes.enumerated() {
             let times = cluster.times(besides: change.by, since: change.at) { $0.heard[change.mark] }
-            try report(options, trial, times, copies: options.kind == "message" ? perDelivery : nil)
+            try report(options, trial, times, copies: perDelivery)
         }
     }
     await cluster.stop()
