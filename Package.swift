@@ -235,8 +235,9 @@ let package = Package(
         .testTarget(
             name: "RegdnsTests",
             dependencies: [
-                "regdns", "EtcdStore", "RegdnsTestKit",
+                "regdns", "EtcdStore", "HTTPAdmin", "Memberlist", "RegdnsTestKit", "RegistryStore", "Replication",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ]),
         .testTarget(name: "TidyTests"),

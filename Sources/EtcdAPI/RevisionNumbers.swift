@@ -38,9 +38,14 @@ package struct RevisionNumbers: Sendable, Hashable {
         boot = Int64(tag) << Self.countBits | min(max(start, 1), Self.countMask / 2)
     }
 
-    private init(boot: Int64) {
-        tag = 0
+    private init(tag: UInt8 = 0, boot: Int64) {
+        self.tag = tag
         self.boot = boot
+    }
+
+    /// The same numbers with another node's mark.
+    package func tagged(_ tag: UInt8) -> RevisionNumbers {
+        RevisionNumbers(tag: tag, boot: Int64(tag) << Self.countBits | firstCount)
     }
 
     /// Those of a registry that is the copy of an etcd cluster: the revisions are the cluster's as they are.

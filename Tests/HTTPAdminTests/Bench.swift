@@ -17,7 +17,8 @@ struct Bench {
     init(
         limits: RegistryLimits = RegistryLimits(), leases: LeasePolicy = LeasePolicy(),
         feed: EventFeed.Settings = EventFeed.Settings(),
-        operations: OperationsDoor.Providers = OperationsDoor.Providers(), writer: (any RegistryWriter)? = nil
+        operations: OperationsDoor.Providers = OperationsDoor.Providers(), writer: (any RegistryWriter)? = nil,
+        cluster: any ClusterControl = NoCluster()
     ) throws {
         let domain = try OwnerName("skydns.local")
         registry = Registry(
@@ -32,6 +33,9 @@ struct Bench {
             registry: registry, build: OperationsDoor.Build(version: "1.2.3", revision: "abc"), providers: operations,
             clock: clock.registryClock
         ).addRoutes(to: &routes)
+        var settings = ClusterDoor.Settings()
+        settings.feed = feed
+        ClusterDoor(control: cluster, counters: counters, settings: settings).addRoutes(to: &routes)
         dispatcher = AdminDispatcher(
             routes: routes, authenticator: OpenAuthenticator(), fallback: nil, counters: counters,
             clock: clock.registryClock, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })

@@ -81,7 +81,7 @@ struct OperationsTests {
     }
 
     @Test(arguments: [
-        "/api/v1/cluster/members", "/api/v1/sources", "/eureka/apps", "/api/eureka/default/v2/apps",
+        "/api/v1/sources", "/eureka/apps", "/api/eureka/default/v2/apps",
         "/v1/catalog/services",
         "/dns-query", "/ui/", "/openapi.json", "/v2/keys", "/api/v1/services/", "/api", "/nosuch",
     ])

@@ -36,15 +36,17 @@ struct CommandLineTests {
                 "regdns: --config /nonexistent/regdns.yaml: does not exist"
             ),
             (
-                ["serve", "--gossip", "127.0.0.1:7946"],
-                "regdns: --gossip 127.0.0.1:7946: is not available in this version"
+                ["serve", "--join", "127.0.0.1:7946"],
+                "regdns: --join: there is no cluster without --gossip; add --gossip IP:PORT"
             ),
             (["serve", "--http", "0.0.0.0:0"], "regdns: --http 0.0.0.0:0: others could change registrations there"),
             (["serve", "--zones", "/nonexistent/zones"], "regdns: --zones /nonexistent/zones: "),
             (["serve", "extra"], "regdns: command line: Unexpected argument 'extra'"),
             (["chek-config"], "regdns: command line: 'chek-config' is no verb; did you mean 'check-config'?"),
-            (["keygen"], "regdns: keygen: is not available in this version"),
-            (["members", "--anything"], "regdns: members: is not available in this version"),
+            (["keygen"], "regdns: command line: Missing expected argument '<gossip|token|dnssec>'"),
+            (["keygen", "dnssec"], "regdns: keygen dnssec: is not available in this version"),
+            (["members", "--anything"], "regdns: command line: Unknown option '--anything'"),
+            (["export"], "regdns: export: is not available in this version"),
             (["lookup", "a..b"], "regdns: NAME: 'a..b' is not a domain name"),
             (["lookup", "a", "NOTYPE"], "regdns: TYPE: 'NOTYPE' is no record type"),
             (["lookup", "a", "--tls"], "regdns: --tls: is not available in this version"),

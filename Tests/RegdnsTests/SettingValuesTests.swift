@@ -40,7 +40,8 @@ struct SettingValuesTests {
             catalog-docker-host-address catalog-kubernetes catalog-kubernetes-token-file catalog-kubernetes-ca
             catalog-kubernetes-namespace catalog-kubernetes-tags catalog-files catalog-eureka catalog-ssdp
             catalog-ssdp-urns catalog-ssdp-search sync gossip-profile gossip-dialect consul-domain consul-datacenter
-            trusted-proxies insecure log-level log-format lame-duck
+            trusted-proxies insecure log-level log-format lame-duck cluster-name min-peers allow-skew preservation
+            gossip-epoch
             """.split { $0 == " " || $0 == "\n" }.map(String.init)
         #expect(SettingTable.all.map(\.name).sorted() == promised.sorted())
     }
@@ -163,8 +164,8 @@ struct SettingValuesTests {
                     + "for --auth is none; listen on 127.0.0.1, or add --insecure to allow it"
             ),
             (
-                ["gossip": ["127.0.0.1:7946"]],
-                "regdns: --gossip 127.0.0.1:7946: is not available in this version; leave it out (off)"
+                ["catalog-docker": ["unix:///d"]],
+                "regdns: --catalog-docker unix:///d: is not available in this version; leave it out"
             ),
             (["store": ["redis"]], "regdns: --store redis: is not available in this version; leave it out (memory)"),
             (["auth": ["jwt"]], "regdns: --auth jwt: is not available in this version; leave it out (none)"),

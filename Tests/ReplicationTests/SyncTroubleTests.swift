@@ -203,6 +203,30 @@ struct SyncTroubleTests {
         }
     }
 
+    @Test("A pull that nobody waits for any more ends at once, and its place is free")
+    func cancelled() async throws {
+        try await withSyncNodes(2) {
+            $0.sync.pulledMax = 1
+        } _: { nodes in
+            let (a, b) = (nodes[0], nodes[1])
+            let (wanted, told) = AsyncStream<Void>.makeStream()
+            a.application.set { sync, stream in
+                var end = try await SyncEnd.answering(stream, sync)
+                _ = try await end.want(of: sync)
+                told.finish()
+                try await end.untilClosed()
+            }
+            let pull = Task { try await b.sync.pull(from: a.address) }
+            try await within(.seconds(10), "a want") { for await _ in wanted {} }
+            pull.cancel()
+            try await within(.seconds(5), "the end") {
+                _ = await #expect(throws: SyncFailure.cancelled) { try await pull.value }
+            }
+            a.application.set(nil)
+            #expect(try await b.pull(from: a).isComplete)
+        }
+    }
+
     @Test("A message beyond its bound is refused before it is whole")
     func tooLong() async throws {
         try await withSyncNodes(2) {

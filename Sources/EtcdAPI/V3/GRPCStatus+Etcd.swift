@@ -17,6 +17,8 @@ extension GRPCStatus {
     static let leaseNotFound = GRPCStatus(.notFound, "etcdserver: requested lease not found")
     static let leaseExists = GRPCStatus(.failedPrecondition, "etcdserver: lease already exists")
     static let leaseTooLong = GRPCStatus(.outOfRange, "etcdserver: too large lease TTL")
+    static let leaseElsewhere = GRPCStatus(
+        .unavailable, "regdns: the lease is not known here; it may be at another node")
     static let authenticationOff = GRPCStatus(
         .failedPrecondition, "etcdserver: authentication is not enabled")
     static let locksRefused = GRPCStatus(

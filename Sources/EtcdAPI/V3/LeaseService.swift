@@ -18,7 +18,7 @@ struct LeaseService: Sendable {
         let lease: LeaseInfo
         do throws(RegistryError) {
             lease = try registry.grantLease(
-                id: request.id == 0 ? nil : LeaseID(request.id), milliseconds: seconds * 1000)
+                id: request.id == 0 ? ownID() : LeaseID(request.id), milliseconds: seconds * 1000)
         } catch {
             throw GRPCStatus(error)
         }
@@ -27,6 +27,22 @@ struct LeaseService: Sendable {
         response.id = lease.id.rawValue
         response.ttl = seconds
         return response
+    }
+
+    /// An id with this node's mark, where there are several; nil for the registry's choice.
+    private func ownID() -> LeaseID? {
+        let tag = context.keyspace.numbers.tag
+        guard tag != 0 else { return nil }
+        return LeaseID(Int64(tag) << Self.idBits | .random(in: 1..<1 << Self.idBits))
+    }
+
+    /// Bits of an id below its mark.
+    private static let idBits: Int64 = 55
+
+    /// Whether a lease that is not known here may run at another node: a client that was told that it is over would
+    /// give up its registration. Leases come here with the first key that is attached to them.
+    private func mayBeElsewhere(_ id: Int64) -> Bool {
+        context.configuration.hasSeveralMembers && id >> Self.idBits != Int64(context.keyspace.numbers.tag)
     }
 
     func revoke(_ request: EtcdLeaseRevokeRequest) throws(GRPCStatus) -> EtcdLeaseRevokeResponse {
@@ -39,7 +55,8 @@ struct LeaseService: Sendable {
         return response
     }
 
-    /// Answers a lease that is not there with 0 seconds.
+    /// Answers a lease that is not there with 0 seconds. In a cluster one that another node may have granted with
+    /// `Unavailable`, which clients try again, at any node, until the lease is over by their own clock.
     func keepAlive(_ request: EtcdLeaseKeepAliveRequest) throws(GRPCStatus) -> EtcdLeaseKeepAliveResponse {
         var response = EtcdLeaseKeepAliveResponse()
         response.id = request.id
@@ -47,6 +64,7 @@ struct LeaseService: Sendable {
             response.ttl = Self.grantedSeconds(try registry.keepAlive(LeaseID(request.id)))
         } catch {
             guard case .unknownLease = error else { throw GRPCStatus(error) }
+            if mayBeElsewhere(request.id) { throw .leaseElsewhere }
         }
         response.header = context.header()
         return response

@@ -33,7 +33,8 @@ package struct Replicator: Sendable {
     var repair = RepairState()
     var pulls = PullState()
     var clocks: ClockWatch
-    private let startedAt: Int64
+    /// When the first tick came: keys and sockets may take a while before.
+    private var startedAt: Int64?
     var bootstrap = BootstrapState()
     private var nextSecond: Int64
 
@@ -53,7 +54,6 @@ package struct Replicator: Sendable {
         allowance = settings.announcedBytesPerSecond
         allowanceAt = now.monotonic
         seenRevision = registry.revision
-        startedAt = now.monotonic
         nextSecond = now.monotonic
         self.now = now
     }
@@ -93,7 +93,9 @@ package struct Replicator: Sendable {
         announce()
         tickRepair()
         tickPulls()
-        tickPhase(aliveFor: now.monotonic &- startedAt)
+        let began = startedAt ?? now.monotonic
+        startedAt = began
+        tickPhase(aliveFor: now.monotonic &- began)
         guard now.monotonic >= nextSecond else { return }
         nextSecond = now.monotonic &+ 1_000
         watchClock()

@@ -125,7 +125,7 @@ package final class SyncStreams: Sendable {
                 }
             }
         } catch {
-            throw SyncFailure(error)
+            throw Task.isCancelled ? .cancelled : SyncFailure(error)
         }
     }
 

@@ -64,14 +64,16 @@ struct Composition: Sendable {
             Reloading(logger: log) {
                 zones?.reload(all: true)
                 cluster?.reloadCertificates()
+                await gossip?.reloadKeys()
             },
         ]
         if let zones { services.append(zones) }
         if let cluster { services.append(cluster) }
         if let wide = etcd.wide { services.append(WideFollowing(wide: wide)) }
         if let server = etcd.server { services.append(server) }
+        let gates: [(any ReadinessGate)?] = [cluster, gossip]
         let announcement = Announcement(
-            start: start, gates: [cluster, gossip].compactMap { $0 }, readiness: readiness, store: settings.store,
+            start: start, gates: gates.compactMap { $0 }, readiness: readiness, store: settings.store,
             data: settings.data, logger: log)
         services.append(announcement)
         services.append(makeHTTP(registry, etcd: etcd.handler, operations, announcement))

@@ -34,14 +34,13 @@ struct GossipControl: ClusterControl {
         guard !service.hasLeft else { throw .left }
         var targets: [GossipAddress] = []
         for text in addresses {
-            do {
-                let found = try await service.lookup.addresses(of: try Seed(text))
-                guard !found.isEmpty else { throw Seed.Malformed(text: text) }
-                targets += found.filter { !targets.contains($0) }
-            } catch {
+            // What is no address and what has none are one to who asks.
+            let found = try? await service.lookup.addresses(of: try Seed(text))
+            guard let found, !found.isEmpty else {
                 throw .invalid(
                     field: "addresses", value: text, expected: "HOST:PORT, where the host has an address")
             }
+            targets += found.filter { !targets.contains($0) }
         }
         let dialled = targets
         let joined = try await ask { node throws(GossipNodeError) in try await node.join(dialled) }

@@ -28,7 +28,7 @@ final class GossipService: Service {
     /// How often the view is taken for metrics, and metadata are brought up to date.
     static let pause: Duration = .seconds(1)
 
-    private struct State {
+    fileprivate struct State {
         var view: GossipView?
         var tags: GossipTags
         var toldTags: GossipTags
@@ -37,6 +37,8 @@ final class GossipService: Service {
         var hasLeft = false
         /// Of `counters.transport.undecryptable`, a minute ago and earlier views.
         var undecryptable: [Int] = []
+        /// Of the key file, as it was read last.
+        var fileKeys: [GossipKey]
     }
 
     let node: GossipNode
@@ -86,7 +88,7 @@ final class GossipService: Service {
         logger = parts.logger
         lookup = parts.lookup
         clock = parts.clock
-        state = Mutex(State(tags: tags, toldTags: tags))
+        state = Mutex(State(tags: tags, toldTags: tags, fileKeys: parts.choice.keys.fromFile))
         joiner = GossipJoiner(
             node, parts.choice.joinSettings(own: node.address, candidates: files?.candidates), lookup: parts.lookup,
             clock: parts.clock.monotonicMilliseconds, wallClock: parts.clock.unixMilliseconds, logger: parts.logger)
@@ -208,6 +210,25 @@ final class GossipService: Service {
             logger.warning(
                 "without --data-dir this node begins with the old key after a restart; add --gossip-epoch",
                 metadata: ["epoch": "\(epoch)"])
+        }
+    }
+
+    /// Reads the key file again. One that is as it was changes nothing, so that it does not undo what was done over
+    /// HTTP; one that is broken changes nothing either.
+    func reloadKeys() async {
+        do {
+            let new = try choice.keys.fileNow()
+            let old = state.withLock { $0.fileKeys }
+            let changes = choice.keys.changes(from: old, to: new)
+            guard !changes.isEmpty else { return }
+            for change in changes { try await node.change(change) }
+            state.withLock { $0.fileKeys = new }
+            logger.notice("gossip keys read", metadata: ["keys": "\(new.map(\.fingerprint))"])
+            try await tellTags()
+        } catch let error as UserError {
+            logger.error("\(error.what): \(error.why); the keys read before stay in use")
+        } catch {
+            logger.error("the gossip keys of the file could not be used", metadata: ["error": "\(error)"])
         }
     }
 

@@ -6,14 +6,14 @@ import UnixSignals
 struct Reloading: Service {
     let logger: Logger
     /// What is to be done.
-    let reload: @Sendable () -> Void
+    let reload: @Sendable () async -> Void
 
     func run() async throws {
         let signals = await UnixSignalsSequence(trapping: .sighup)
         await cancelWhenGracefulShutdown {
             for await _ in signals {
-                logger.notice("SIGHUP: reading zone files and certificates again")
-                reload()
+                logger.notice("SIGHUP: reading zone files, certificates and keys again")
+                await reload()
             }
         }
     }

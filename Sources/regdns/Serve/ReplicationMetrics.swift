@@ -1,4 +1,5 @@
 import HTTPAdmin
+import RegistryStore
 import Replication
 
 /// The figures of the replication as Prometheus families.

@@ -3,6 +3,7 @@ import DNSWire
 import EtcdAPI
 import HTTPAdmin
 import RegistryStore
+import Replication
 
 /// What the operations pages ask of the whole server: health, readiness, metrics, what is degraded.
 struct ServerFacts: Sendable {

@@ -5,7 +5,8 @@ import Replication
 /// The keys of the gossip, read from where the settings say they are.
 struct GossipKeys: Sendable {
     private let given: [GossipKey]
-    private let fromFile: [GossipKey]
+    let fromFile: [GossipKey]
+    private let file: File?
     private let passphrase: String?
     private let clusterName: String
     private let epoch: UInt32
@@ -14,9 +15,18 @@ struct GossipKeys: Sendable {
 
     private static let fileBytesMax = 65_536
 
+    /// A file of keys, with the place that names it.
+    private struct File {
+        let place: String
+        let path: String
+    }
+
     init(_ values: SettingValues) throws(UserError) {
         given = try Self.keys(values)
-        fromFile = try Self.keysOfFile(values)
+        file = values.value(ClusterSettings.keyFile).map { path in
+            File(place: values.place(ClusterSettings.keyFile.spec.name) + " \(path)", path: path)
+        }
+        fromFile = try Self.read(file)
         passphrase = try Self.passphrase(values)
         clusterName = values.value(ClusterSettings.clusterName) ?? "regdns"
         epoch = values.value(ClusterSettings.keyEpoch).flatMap { UInt32(exactly: $0) } ?? 0
@@ -83,16 +93,26 @@ struct GossipKeys: Sendable {
         }
     }
 
-    private static func keysOfFile(_ values: SettingValues) throws(UserError) -> [GossipKey] {
-        guard let path = values.value(ClusterSettings.keyFile) else { return [] }
-        let place = values.place(ClusterSettings.keyFile.spec.name) + " \(path)"
+    /// The keys that the file has now; empty without a file.
+    func fileNow() throws(UserError) -> [GossipKey] { try Self.read(file) }
+
+    /// What a file of other keys than before asks for, in this order.
+    func changes(from old: [GossipKey], to new: [GossipKey]) -> [KeyChain.Change] {
+        guard old != new else { return [] }
+        var changes = new.map { KeyChain.Change.install(.key($0)) }
+        if given.isEmpty, let first = new.first { changes.append(.use(.key(first))) }
+        return changes + old.filter { !new.contains($0) && !given.contains($0) }.map { .remove(.key($0)) }
+    }
+
+    private static func read(_ file: File?) throws(UserError) -> [GossipKey] {
+        guard let file else { return [] }
         do {
-            return try GossipKey.list(file: Data(try TextFile.read(path, maxBytes: fileBytesMax)))
+            return try GossipKey.list(file: Data(try TextFile.read(file.path, maxBytes: fileBytesMax)))
         } catch let error as TextFile.ReadError {
-            throw UserError(what: place, why: error.why, remedy: "name a file of keys that this user may read")
+            throw UserError(what: file.place, why: error.why, remedy: "name a file of keys that this user may read")
         } catch {
             throw UserError(
-                what: place, why: "\(error)",
+                what: file.place, why: "\(error)",
                 remedy: "write a key in base64 per line, or serf's keyring; 'regdns keygen gossip' makes one")
         }
     }

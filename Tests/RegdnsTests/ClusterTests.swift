@@ -1,0 +1,222 @@
+import Foundation
+import NIOCore
+import NIOHTTP1
+import RegdnsTestKit
+import RegistryStore
+import Testing
+
+@testable import regdns
+
+@Suite("A cluster of real processes", .serialized)
+struct ClusterTests {
+    @Test("Three nodes see each other, tell of it everywhere, and one that is stopped is seen to leave")
+    func threeNodes() async throws {
+        let nodes = try await ClusterNode.cluster(3)
+        let (first, last) = (nodes[0], nodes[2])
+        #expect(first.gossip.wholeMatch(of: #/127\.0\.0\.1:[1-9]\d*/#) != nil, "\(first.gossip)")
+
+        let members = try await eventually("readiness and round trips") { () -> [JSONValue]? in
+            let members = try await last.members()
+            let others = members.filter { $0.member("self")?.boolValue != true }
+            let isComplete = others.allSatisfy {
+                $0.member("ready")?.boolValue == true && $0.member("rtt_ms")?.doubleText != nil
+                    && $0.member("metadata")?.member("a") != nil
+            }
+            return others.count == 2 && isComplete ? members : nil
+        }
+        let shown = try #require(members.first { $0.member("name")?.stringValue == "n1" })
+        #expect(shown.member("address")?.stringValue == first.gossip)
+        #expect(shown.member("role")?.stringValue == "regdns")
+        #expect(shown.member("version")?.stringValue == Version.number)
+        #expect(shown.member("since")?.stringValue?.hasSuffix("Z") == true)
+        let port = first.server.addresses["http"]?.split(separator: ":").last.map(String.init)
+        #expect(shown.member("metadata")?.member("a")?.stringValue == port)
+        #expect(members.filter { $0.member("self")?.boolValue == true }.count == 1)
+
+        let table = try await last.server.run("members", "--output", "table")
+        #expect(table.status == 0, "\(table.errors)")
+        let row = #/n1 +127\.0\.0\.1:\d+ +alive +\d+\.\d\d ms +\d\S+ +yes/#
+        #expect(table.output.contains(row), "\(table.output)")
+        #expect(table.output.contains("n3 (this server)"), "\(table.output)")
+        let json = try JSONValue.parse(Array(try await last.server.run("members").output.utf8))
+        #expect(json.arrayValue?.count == 3)
+
+        let status = try await eventually("status of three") { () -> String? in
+            let status = try await first.status()
+            return status.contains("3 alive") ? status : nil
+        }
+        #expect(status.contains(first.gossip))
+        let metrics = try await first.metrics()
+        for line in [
+            "regdns_gossip_members{state=\"alive\"} 3", "regdns_gossip_members{state=\"dead\"} 0",
+            "regdns_gossip_health_score 0", "regdns_gossip_keys 0",
+            "regdns_gossip_decrypt_failures_total{kind=\"packet\"} 0",
+        ] {
+            #expect(metrics.contains(line + "\n"), "\(line)")
+        }
+
+        last.server.process.signal(SIGTERM)
+        let ended = try await last.server.process.end()
+        #expect(ended.status == 0, "\(ended.errors)")
+        for node in nodes.prefix(2) {
+            try await node.sees([("n1", "alive"), ("n2", "alive"), ("n3", "left")], within: .seconds(5))
+        }
+    }
+
+    @Test("A dead member can be given up, another cannot")
+    func forceLeave() async throws {
+        let nodes = try await ClusterNode.cluster(3)
+        let first = nodes[0]
+        let early = try await first.ask(.POST, "force-leave/n3")
+        #expect(early.status == 409)
+        #expect(early.headers.first(name: "Error-Detail")?.hasPrefix("n3 is alive") == true)
+        #expect(try await first.ask(.POST, "force-leave/n9").status == 404)
+        nodes[2].server.process.signal(SIGKILL)
+        try await first.sees([("n1", "alive"), ("n2", "alive"), ("n3", "dead")])
+        let status = try await eventually("a degradation") { () -> String? in
+            let status = try await first.status()
+            return status.contains("is dead") ? status : nil
+        }
+        #expect(status.contains("n3 at \(nodes[2].gossip) is dead"), "\(status)")
+        #expect(try await first.ask(.POST, "force-leave/n3").status == 200)
+        try await first.sees([("n1", "alive"), ("n2", "alive"), ("n3", "left")])
+    }
+
+    @Test("A node that is asked to leave serves on, alone")
+    func leave() async throws {
+        let nodes = try await ClusterNode.cluster(2)
+        #expect(try await nodes[1].ask(.POST, "leave").status == 200)
+        try await nodes[0].sees([("n1", "alive"), ("n2", "left")], within: .seconds(5))
+        #expect(try await nodes[1].ask(.POST, "leave").status == 409)
+        #expect(try await nodes[1].ask(.POST, "join", #"{"addresses":["\#(nodes[0].gossip)"]}"#).status == 409)
+        #expect(try await nodes[1].server.run("add", "web", "10.0.0.7:80").status == 0)
+        #expect(try await nodes[1].server.run("lookup", "web.skydns.local").output == "10.0.0.7\n")
+    }
+
+    @Test("Members are joined over HTTP, and nobody at an address is told")
+    func join() async throws {
+        let first = try await ClusterNode("n1")
+        let second = try await ClusterNode("n2")
+        let joined = try await second.json(.POST, "join", #"{"addresses":["\#(first.gossip)"]}"#)
+        #expect(joined.member("joined")?.arrayValue?.first?.stringValue == first.gossip)
+        try await first.sees([("n1", "alive"), ("n2", "alive")])
+        let silent = try await second.ask(.POST, "join", #"{"addresses":["127.0.0.1:1"]}"#)
+        #expect(silent.status == 502)
+        for (body, detail) in [
+            (#"{"addresses":[]}"#, "addresses: 0 of them, expected 1 to 64 of HOST:PORT"),
+            (#"{"addresses":["a b"]}"#, #"addresses: "a b", expected HOST:PORT, where the host has an address"#),
+            (#"{"addresses":"x"}"#, #"addresses: expected an array of strings, got "x""#),
+            ("{", "body "),
+        ] {
+            let refused = try await second.ask(.POST, "join", body)
+            #expect(refused.status == 400)
+            let shown = refused.headers.first(name: "Error-Detail") ?? ""
+            #expect(shown.hasPrefix(detail), "\(shown)")
+        }
+    }
+
+    @Test("Nodes find each other by a shared folder, and take their files away")
+    func directory() async throws {
+        let folder = try TemporaryFolder()
+        let first = try await ClusterNode("n1", ["--join-dir", folder.path])
+        let second = try await ClusterNode("n2", ["--join-dir", folder.path])
+        try await first.sees([("n1", "alive"), ("n2", "alive")])
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+                == [first.gossip, second.gossip].sorted())
+        second.server.process.signal(SIGTERM)
+        #expect(try await second.server.process.end().status == 0)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [first.gossip])
+    }
+
+    @Test("A node with a data directory finds its cluster again without seeds")
+    func candidates() async throws {
+        let folder = try TemporaryFolder()
+        let first = try await ClusterNode("n1")
+        let second = try await ClusterNode("n2", join: [first], ["--data-dir", folder.path])
+        try await first.sees([("n1", "alive"), ("n2", "alive")])
+        _ = try await eventually("known peers are kept") { () -> Bool? in
+            let file = FileManager.default.contents(atPath: folder.path + "/gossip-peers.json") ?? Data()
+            return String(decoding: file, as: UTF8.self).contains(first.gossip) ? true : nil
+        }
+        second.server.process.signal(SIGTERM)
+        #expect(try await second.server.process.end().status == 0)
+        let again = try await ClusterNode("n2", ["--data-dir", folder.path])
+        try await again.sees([("n1", "alive"), ("n2", "alive")])
+    }
+
+    @Test("A node that wants peers is not ready before they are there")
+    func minPeers() async throws {
+        let ports = try await FreePorts.take(1)
+        let process = try await RegdnsProcess([
+            "serve", "--dns", "127.0.0.1:0", "--http", "127.0.0.1:\(ports[0])", "--etcd", "off", "--forward", "off",
+            "--gossip", "127.0.0.1:0", "--node", "n1", "--min-peers", "1",
+        ])
+        _ = try await process.error(containing: "0 of 1 other nodes are there (--min-peers)")
+        let http = HTTPClient(server: try ServerURL("http://127.0.0.1:\(ports[0])"), token: nil)
+        #expect(try await http.send(.GET, "/readyz").status == 503)
+        let members = try JSONValue.parse(try await http.send(.GET, "/api/v1/cluster/members").body)
+        let own = try #require(members.member("members")?.arrayValue?.first?.member("address")?.stringValue)
+        let second = try await ClusterNode("n2", ["--join", own])
+        let line = try await process.line(beginning: "regdns ready ")
+        #expect(line.contains("gossip=\(own) node=n1"), "\(line)")
+        #expect(try await http.send(.GET, "/readyz").status == 200)
+        try await second.sees([("n1", "alive"), ("n2", "alive")])
+    }
+
+    @Test("A busy gossip port ends with 2 and one line that names the flag")
+    func busyPort() async throws {
+        let first = try await ClusterNode("n1")
+        let ended = try await RegdnsProcess.run([
+            "serve", "--dns", "127.0.0.1:0", "--http", "off", "--etcd", "off", "--gossip", first.gossip,
+        ])
+        #expect(ended.status == 2)
+        let last = ended.errors.split(separator: "\n").last ?? ""
+        #expect(last.hasPrefix("regdns: --gossip \(first.gossip): address already in use"), "\(ended.errors)")
+    }
+
+    @Test("Without gossip every path says how to begin")
+    func off() async throws {
+        let server = try await RunningServer()
+        let http = HTTPClient(server: try ServerURL(server.http), token: nil)
+        for path in ["members", "sync", "keys", "preserve", "events"] {
+            let reply = try await http.send(.GET, "/api/v1/cluster/\(path)")
+            #expect(reply.status == 409)
+            #expect(String(decoding: reply.body, as: UTF8.self).contains("--gossip IP:PORT"))
+        }
+        let verb = try await server.run("members")
+        #expect(verb.status == 1)
+        #expect(verb.errors.contains("start it with --gossip IP:PORT"), "\(verb.errors)")
+    }
+
+    @Test("Events of the membership come as they happen")
+    func events() async throws {
+        let first = try await ClusterNode("n1")
+        let seen = GrowingText()
+        let http = HTTPClient(server: try ServerURL(first.server.http), token: nil)
+        let reader = Task {
+            try await http.stream("/api/v1/cluster/events", headers: ["Accept": "text/event-stream"]) { _, body in
+                var parser = EventStreamParser()
+                while let piece = try await body.next() {
+                    for event in parser.feed(piece.readableBytesView) {
+                        seen.add(Data("\(event.name) \(event.data)\n".utf8))
+                    }
+                }
+            }
+        }
+        defer { reader.cancel() }
+        _ = try await seen.line(beginning: "ready", within: .seconds(10))
+        let second = try await ClusterNode("n2", join: [first])
+        let joined = try await seen.line(beginning: #"joined {"node":"n2""#, within: .seconds(20))
+        #expect(joined.contains(#""address":"\#(second.gossip)""#), "\(joined)")
+        second.server.process.signal(SIGTERM)
+        _ = try await seen.line(beginning: #"left {"node":"n2""#, within: .seconds(20))
+    }
+}
+
+extension JSONValue {
+    /// The text of a number.
+    fileprivate var doubleText: String? {
+        if case .number(let text) = self { text } else { nil }
+    }
+}
