@@ -13,15 +13,9 @@ from .process import BenchError, end, pinned
 KEY = base64.b64encode(b"regdns-benchmark").decode()
 PORT, RPC_PORT = 17946, 17373
 NETWORKS = {"regdns": 7, "memberlist": 8, "serf": 9}
-CUT = """
-table inet cut {
-    chain input {
-        type filter hook input priority 0;
-        ip saddr 127.1.0.0/16 ip daddr 127.2.0.0/16 drop
-        ip saddr 127.2.0.0/16 ip daddr 127.1.0.0/16 drop
-    }
-}
-"""
+# What comes from the other half is lost without a word to who sent it.
+CUT = 'table inet cut { chain input { type filter hook input priority 0; iifname "half" drop; }; }'
+HEAL = "delete table inet cut"
 
 
 class Agent:
@@ -50,14 +44,17 @@ class Agent:
 class Node(Agent):
     """A node of regdns or of memberlist."""
 
-    def __init__(self, program: str, name: str, address: str, join: str | None):
+    def __init__(self, program: str, name: str, address: str, join: str | None, enter: list[str] = []):
         self.name = name
-        command = [program, "node", "--name", name, "--bind", f"{address}:{PORT}"]
+        command = [*enter, program, "node", "--name", name, "--bind", f"{address}:{PORT}"]
         super().__init__(command + (["--join", f"{join}:{PORT}"] if join else []))
 
     def sees(self, count: int) -> bool:
         counts = self.events("members")
         return bool(counts) and counts[-1]["count"] == count
+
+    def saw_others_go(self, count: int, since: float) -> bool: return self.sees(count)
+    def saw_others_come(self, count: int, since: float) -> bool: return self.sees(2 * count)
 
     def saw_gone(self, name: str, since: float) -> float | None:
         return next((event["at"] for event in self.events("gone") if event["name"] == name), None)
@@ -69,7 +66,7 @@ class Node(Agent):
 class Serf(Agent):
     """serf's agent; the time is when its line came."""
 
-    def __init__(self, name: str, address: str, join: str | None, enter: tuple = ()):
+    def __init__(self, name: str, address: str, join: str | None, enter: list[str] = []):
         self.name = name
         command = [*enter, "serf", "agent", f"-node={name}", f"-bind={address}:{PORT}",
                    f"-rpc-addr={address}:{RPC_PORT}", f"-encrypt={KEY}", "-log-level=info", "-profile=lan"]
@@ -80,6 +77,12 @@ class Serf(Agent):
 
     def sees(self, count: int) -> bool:
         return len(self.times("EventMemberJoin")) >= count
+
+    def saw_others_go(self, count: int, since: float) -> bool:
+        return len(self.times("EventMemberFailed", since=since)) >= count
+
+    def saw_others_come(self, count: int, since: float) -> bool:
+        return len(self.times("EventMemberJoin", since=since)) >= count
 
     def saw_gone(self, name: str, since: float) -> float | None:
         return next(iter(self.times("EventMemberFailed", name + " ", since)), None)
@@ -118,19 +121,22 @@ def kills(bench, clusters: int, count: int = 5) -> None:
         bench.take((side, "kill9", count, ""), lines)
 
 
+def start(bench, side: str, name: str, address: str, join: str | None, enter: list[str] = []):
+    if side == "serf":
+        return Serf(name, address, join, enter)
+    return Node(bench.programs[side], name, address, join, enter)
+
+
 def kill(bench, side: str, cluster: int, count: int) -> dict:
     with contextlib.ExitStack() as stack:
         nodes = []
         for number in range(count):
-            name, network = f"{side}{cluster}-{number}", f"127.{NETWORKS[side]}.{cluster}"
-            join = f"{network}.1" if nodes else None
-            address = f"{network}.{number + 1}"
-            node = (Serf(name, address, join) if side == "serf"
-                    else Node(bench.programs[side], name, address, join))
-            stack.callback(node.stop)
-            if not nodes:
+            network = f"127.{NETWORKS[side]}.{cluster}"
+            nodes.append(start(bench, side, f"{side}{cluster}-{number}", f"{network}.{number + 1}",
+                               f"{network}.1" if nodes else None))
+            stack.callback(nodes[-1].stop)
+            if number == 0:
                 time.sleep(0.5)
-            nodes.append(node)
         until(lambda: all(node.sees(count) for node in nodes), 90, f"{count} members in all views")
         time.sleep(2 + random.random())
         victim = nodes.pop(random.randrange(count))
@@ -144,8 +150,41 @@ def kill(bench, side: str, cluster: int, count: int) -> dict:
         return line | ({"first": seen[0], "all": seen[-1]} if seen else {})
 
 
+class Halves:
+    """Two network namespaces and a link between them."""
+
+    def __init__(self, addresses: tuple[list[str], list[str]]):
+        self.holders = [subprocess.Popen(["unshare", "--net", "sleep", "600"], preexec_fn=pinned(None))
+                        for _ in range(2)]
+        until(lambda: all(os.stat(f"/proc/{holder.pid}/ns/net").st_ino != os.stat("/proc/self/ns/net").st_ino
+                          for holder in self.holders), 10, "a network namespace")
+        other = str(self.holders[1].pid)
+        self.run(0, "ip", "link", "add", "half", "type", "veth", "peer", "name", "half", "netns", other)
+        for half in range(2):
+            for address in addresses[half]:
+                self.run(half, "ip", "address", "add", f"{address}/24", "dev", "half")
+            for link in ("lo", "half"):
+                self.run(half, "ip", "link", "set", link, "up")
+
+    def enter(self, half: int) -> list[str]:
+        return ["nsenter", "--target", str(self.holders[half].pid), "--net"]
+
+    def run(self, half: int, *command: str) -> None:
+        done = subprocess.run([*self.enter(half), *command], text=True, capture_output=True, timeout=10)
+        if done.returncode:
+            raise BenchError(f"{' '.join(command)}: {done.stderr.strip()}")
+
+    def filter(self, rules: str) -> None:
+        for half in range(2):
+            self.run(half, "nft", rules)
+
+    def close(self) -> None:
+        for holder in self.holders:
+            end(holder, [])
+
+
 def heal(bench, count: int = 6, cut_seconds: float = 30) -> None:
-    """Two halves are parted by a packet filter in a network namespace of their own, and joined again."""
+    """Two halves of a cluster are parted by packet filters, and joined again; each kind has namespaces of its own."""
     if os.geteuid() != 0:
         bench.context.say("gossip: splits are left out, they need root (network namespaces)")
         return
@@ -153,7 +192,7 @@ def heal(bench, count: int = 6, cut_seconds: float = 30) -> None:
     for side in NETWORKS:
         def job(side=side):
             try:
-                results[side] = (heal_serf if side == "serf" else heal_side)(bench, side, count, cut_seconds)
+                results[side] = split(bench, side, count, cut_seconds)
             except (BenchError, OSError) as error:
                 results[side] = error
         threads.append(threading.Thread(target=job))
@@ -167,62 +206,31 @@ def heal(bench, count: int = 6, cut_seconds: float = 30) -> None:
         bench.take((side, "heal", count, ""), [result])
 
 
-def in_namespace(*command: str) -> list[str]:
-    return ["unshare", "--net", "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *command]
-
-
-def filter_packets(pid: int, rules: str) -> None:
-    done = subprocess.run(["nsenter", "--target", str(pid), "--net", "nft", "--file", "-"], input=rules, text=True,
-                          capture_output=True, timeout=10)
-    if done.returncode:
-        raise BenchError(f"nft: {done.stderr.strip()}")
-
-
-def heal_side(bench, side: str, count: int, cut_seconds: float) -> dict:
-    agent = Agent(in_namespace(bench.programs[side], "heal", "--nodes", str(count)), stdin=subprocess.PIPE)
-    try:
-        until(lambda: agent.events("formed"), 150, "a cluster")
-        line: dict = {"nodes": count, "cut": cut_seconds}
-        time.sleep(random.random())
-        for word, event, rules in (("cut", "split", CUT), ("healed", "healed", "delete table inet cut\n")):
-            filter_packets(agent.process.pid, rules)
-            began = time.monotonic()
-            agent.process.stdin.write(word + "\n")
-            agent.process.stdin.flush()
-            until(lambda: agent.events(event), 150, event)
-            line[event] = agent.events(event)[-1].get("seconds")
-            if word == "cut":
-                time.sleep(max(0, cut_seconds - (time.monotonic() - began)))
-        return line
-    finally:
-        agent.stop()
-
-
-def heal_serf(bench, side: str, count: int, cut_seconds: float) -> dict:
-    holder = subprocess.Popen(in_namespace("sleep", "600"), preexec_fn=pinned(None))
-    agents: list[Serf] = []
-    try:
-        time.sleep(0.5)
-        enter = ("nsenter", "--target", str(holder.pid), "--net")
-        for number in range(count):
-            address = f"127.{1 + 2 * number // count}.1.{number + 1}"
-            agents.append(Serf(f"serf-{number}", address, "127.1.1.1" if agents else None, enter))
+def split(bench, side: str, count: int, cut_seconds: float) -> dict:
+    half = count // 2
+    addresses = [f"10.77.0.{number + 1}" for number in range(count)]
+    with contextlib.ExitStack() as stack:
+        halves = Halves((addresses[:half], addresses[half:]))
+        stack.callback(halves.close)
+        nodes = []
+        for number, address in enumerate(addresses):
+            nodes.append(start(bench, side, f"{side}-{number}", address, addresses[0] if nodes else None,
+                               halves.enter(number // half)))
+            stack.callback(nodes[-1].stop)
             if number == 0:
                 time.sleep(0.5)
-        until(lambda: all(agent.sees(count) for agent in agents), 90, "a cluster")
+        until(lambda: all(node.sees(count) for node in nodes), 90, "a cluster")
         time.sleep(3 + random.random())
         line: dict = {"nodes": count, "cut": cut_seconds}
-        for name, event, rules in (("split", "EventMemberFailed", CUT),
-                                   ("healed", "EventMemberJoin", "delete table inet cut\n")):
-            filter_packets(holder.pid, rules)
-            at = time.time()
-            with contextlib.suppress(BenchError):
-                until(lambda: all(len(agent.times(event, since=at)) >= count // 2 for agent in agents), 120, name)
-                line[name] = max(agent.times(event, since=at)[count // 2 - 1] for agent in agents) - at
-            if name == "split":
-                time.sleep(max(0, cut_seconds - (time.time() - at)))
+        at = time.time()
+        halves.filter(CUT)
+        with contextlib.suppress(BenchError):
+            until(lambda: all(node.saw_others_go(half, at) for node in nodes), 120, "the split")
+            line["split"] = time.time() - at
+        time.sleep(max(0, at + cut_seconds - time.time()))
+        at = time.time()
+        halves.filter(HEAL)
+        with contextlib.suppress(BenchError):
+            until(lambda: all(node.saw_others_come(half, at) for node in nodes), 60, "the end of the split")
+            line["healed"] = time.time() - at
         return line
-    finally:
-        for agent in agents:
-            agent.stop()
-        end(holder, [])

@@ -55,7 +55,9 @@ class Gossip:
         side, scenario, nodes, kind = key
         self.lines.setdefault(key, []).append(lines)
         for line in lines:
-            self.context.report.line(f"gossip-{scenario}", side=side, kind_of=kind, round=self.round, **line)
+            fields = line | {"side": side, "round": self.round, "of": kind}
+            fields.pop("kind", None)
+            self.context.report.line(f"gossip-{scenario}", **fields)
 
     def all(self, side: str, *key) -> list[list[dict]]:
         return self.lines.get((side, *key), [])

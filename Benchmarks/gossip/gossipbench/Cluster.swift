@@ -4,15 +4,14 @@ import Memberlist
 struct Cluster: Sendable {
     var nodes: [BenchNode] = []
 
-    /// The address of a node: the halves of a cluster are in networks of their own, so that they can be parted.
-    static func place(_ cluster: Int, _ number: Int, of count: Int) -> GossipAddress {
-        GossipAddress(127, UInt8(1 + 2 * number / count), UInt8(cluster + 1), UInt8(number + 1), port: 0)
+    static func place(_ cluster: Int, _ number: Int) -> GossipAddress {
+        GossipAddress(127, 2, UInt8(cluster + 1), UInt8(number + 1), port: 0)
     }
 
     mutating func add(_ cluster: Int, _ number: Int, _ options: Options) async throws {
         nodes.append(
             try await BenchNode.start(
-                "n\(cluster)-\(number)", at: Self.place(cluster, number, of: options.nodes),
+                "n\(cluster)-\(number)", at: Self.place(cluster, number),
                 replicates: options.replicates))
     }
 

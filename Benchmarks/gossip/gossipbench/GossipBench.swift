@@ -13,9 +13,8 @@ struct GossipBench {
         case "change": try await change(options)
         case "join": try await join(options)
         case "idle": try await idle(options)
-        case "heal": try await heal(options)
         case "node": try await single(options)
-        default: throw BadOption("kill, change, join, idle, heal or node")
+        default: throw BadOption("kill, change, join, idle or node")
         }
     }
 }

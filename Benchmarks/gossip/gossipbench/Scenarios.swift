@@ -129,20 +129,6 @@ func idle(_ options: Options) async throws {
     await cluster.stop()
 }
 
-/// Forms a cluster and says so, is told by lines of standard input that its halves are parted and joined again, and
-/// measures how long it takes until all see that.
-func heal(_ options: Options) async throws {
-    let cluster = try await Cluster.form(0, options)
-    try await pause(3)
-    try say(["event": "formed"])
-    while let line = readLine() {
-        let (event, count) = line == "cut" ? ("split", options.nodes / 2) : ("healed", options.nodes)
-        var fields: [String: any Sendable] = ["event": event]
-        if let seconds = try await cluster.untilFull(count, within: 120) { fields["seconds"] = seconds }
-        try say(fields)
-    }
-}
-
 /// One node in a process of its own, which prints what it sees.
 func single(_ options: Options) async throws {
     guard let bind = address(options.bind) else { throw BadOption("an address for --bind") }

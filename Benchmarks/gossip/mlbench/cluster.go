@@ -113,17 +113,14 @@ func (n *node) dial(other *node) {
 	}
 }
 
-// place is the address of a node: the halves of a cluster are in networks of their own, so that they can be parted.
-func place(cluster, number, nodes int) string {
-	half := 1 + 2*number/nodes
-	return fmt.Sprintf("127.%d.%d.%d", half, cluster+1, number+1)
-}
+// place is the address of a node.
+func place(cluster, number int) string { return fmt.Sprintf("127.1.%d.%d", cluster+1, number+1) }
 
 // form starts nodes that know each other: all join the first, twice, for only then it knows all of them.
 func form(cluster, count int) []*node {
 	nodes := []*node{}
 	for number := 0; number < count; number++ {
-		nodes = append(nodes, start(fmt.Sprintf("n%d-%d", cluster, number), place(cluster, number, count), 0))
+		nodes = append(nodes, start(fmt.Sprintf("n%d-%d", cluster, number), place(cluster, number), 0))
 	}
 	for pass := 0; pass < 2; pass++ {
 		for _, n := range nodes[1:] {

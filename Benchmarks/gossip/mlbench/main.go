@@ -39,10 +39,10 @@ func fail(err error) {
 
 func main() {
 	scenarios := map[string]func(options){
-		"kill": kill, "change": change, "join": join, "idle": idle, "heal": heal, "node": single,
+		"kill": kill, "change": change, "join": join, "idle": idle, "node": single,
 	}
 	if len(os.Args) < 2 || scenarios[os.Args[1]] == nil {
-		fail(fmt.Errorf("expected kill, change, join, idle, heal or node"))
+		fail(fmt.Errorf("expected kill, change, join, idle or node"))
 	}
 	var o options
 	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)

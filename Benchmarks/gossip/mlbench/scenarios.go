@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"math"
 	"math/rand"
-	"os"
 	"sort"
 	"strconv"
 	"strings"
@@ -145,7 +143,7 @@ func join(o options) {
 		began, processor := time.Now(), cpuSeconds()
 		nodes := []*node{}
 		for number := 0; number < o.nodes; number++ {
-			n := start(fmt.Sprintf("n%d", number), place(0, number, o.nodes), 0)
+			n := start(fmt.Sprintf("n%d", number), place(0, number), 0)
 			if number > 0 {
 				n.dial(nodes[rand.Intn(number)])
 			}
@@ -189,31 +187,6 @@ func idle(o options) {
 		"cpu":          (cpuSeconds() - processor) / seconds, "deaths": deaths(nodes) - died,
 	})
 	stop(nodes)
-}
-
-// heal forms a cluster and says so, is told by lines of standard input that its halves are parted and joined again, and
-// measures how long it takes until all see that.
-func heal(o options) {
-	nodes := form(0, o.nodes)
-	pause(3)
-	say(map[string]interface{}{"event": "formed"})
-	lines := bufio.NewScanner(os.Stdin)
-	for lines.Scan() {
-		switch lines.Text() {
-		case "cut":
-			say(map[string]interface{}{"event": "split", "seconds": number(untilFull(nodes, o.nodes/2, 120*time.Second))})
-		case "healed":
-			say(map[string]interface{}{"event": "healed", "seconds": number(untilFull(nodes, o.nodes, 120*time.Second))})
-		}
-	}
-}
-
-// number is nil for what did not happen.
-func number(seconds float64) interface{} {
-	if seconds < 0 {
-		return nil
-	}
-	return seconds
 }
 
 // single is one node in a process of its own, which prints what it sees.
