@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-from harness import etcd, gossip, load, memory, queries, writes, zones  # noqa: E402
+from harness import etcd, fresh, gossip, load, memory, queries, writes, zones  # noqa: E402
 from harness.context import Context  # noqa: E402
 from harness.load import Tools  # noqa: E402
 from harness.process import BenchError, Starter, cpu_plan  # noqa: E402
@@ -20,9 +20,10 @@ from harness.report import Report  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {"names": queries.names, "service": queries.service, "writes": writes.writes, "memory": memory.memory,
-            "zones": zones.zones, "etcd": etcd.etcd, "gossip": gossip.gossip}
+            "zones": zones.zones, "etcd": etcd.etcd, "gossip": gossip.gossip,
+            "fresh": fresh.fresh}
 # Half an hour of waiting for timers: only on demand.
-ON_DEMAND = {"gossip"}
+ON_DEMAND = {"gossip", "fresh"}
 
 
 def arguments() -> argparse.Namespace:
