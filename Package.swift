@@ -163,7 +163,8 @@ let package = Package(
             path: "Tests/TestKit"),
         // A cluster of membership cores in virtual time.
         .target(
-            name: "Simulation", dependencies: ["Memberlist", "RegdnsTestKit"], path: "Tests/Simulation"),
+            name: "Simulation", dependencies: ["DNSWire", "Memberlist", "RegdnsTestKit", "RegistryStore", "Replication"],
+            path: "Tests/Simulation"),
         .testTarget(name: "DNSWireTests", dependencies: ["DNSWire", "RegdnsTestKit"]),
         .testTarget(name: "RegistryStoreTests", dependencies: ["RegistryStore", "RegdnsTestKit"]),
         .testTarget(
@@ -216,6 +217,7 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
+        .testTarget(name: "SimulationTests", dependencies: ["RegdnsTestKit", "RegistryStore", "Simulation"]),
         .testTarget(name: "MemberlistTests", dependencies: ["Memberlist", "RegdnsTestKit", "Simulation"]),
         .testTarget(
             name: "ReplicationTests",

@@ -22,7 +22,7 @@ extension Registry {
     }
 
     /// Makes this node the home of a lease: a write of each of its entries, and the whole length again. Throws
-    /// `unknownLease`, and `unavailable` while the node is fenced.
+    /// `unknownLease`.
     @discardableResult
     package func adopt(_ id: LeaseID) throws(RegistryError) -> Receipt {
         try perform { (core, now) throws(RegistryError) -> (Receipt, StoreCore.Outcome?) in

@@ -12,7 +12,8 @@ struct RegdnsCommand: AsyncParsableCommand {
             """,
         version: Version.text,
         groupedSubcommands: [
-            CommandGroup(name: "Server", subcommands: [ServeCommand.self, CheckConfigCommand.self, KeygenCommand.self]),
+            CommandGroup(
+                name: "Server", subcommands: [ServeCommand.self, CheckConfigCommand.self, KeygenCommand.self]),
             CommandGroup(
                 name: "Client",
                 subcommands: [

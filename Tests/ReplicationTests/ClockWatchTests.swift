@@ -78,19 +78,24 @@ struct ClockWatchTests {
         let registry = Registry(layout: layout, node: "a", origin: 7, clock: clock.registryClock)
         let key = layout.primaryKey(service: "s", id: "i")
         let instance = InstanceAttributes(service: "s", id: "i", endpointType: "tcp", endpoint: "e")
-        let put = Intent.put(
-            namespace: .default, key: key, value: .registration(Registration(host: .ipv4(1), instance: instance)),
-            lease: .own(milliseconds: 1000))
-        try registry.apply([put])
+        func put(_ host: UInt32) -> Intent {
+            .put(
+                namespace: .default, key: key,
+                value: .registration(Registration(host: .ipv4(host), instance: instance)),
+                lease: .own(milliseconds: 1000))
+        }
+        try registry.apply([put(1)])
         registry.setFence(WriteFence(offsetMilliseconds: -90_000))
         let expected = RegistryError.unavailable(
             reason: "this node's clock is 90 s ahead of the cluster's; writes are refused until it is set right",
             retryAfterSeconds: 5)
-        #expect(throws: expected) { try registry.apply([put]) }
+        #expect(throws: expected) { try registry.apply([put(2)]) }
         #expect(throws: expected) { try registry.apply([.delete(namespace: .default, key: key)]) }
-        #expect(throws: expected) { try registry.transact([.intent(put)]) }
+        #expect(throws: expected) { try registry.transact([.intent(put(2))]) }
         #expect(throws: expected) { try registry.grantLease(id: nil, milliseconds: 1000) }
         try registry.renew(namespace: .default, id: "i")
+        // The heartbeat of SkyDNS's clients.
+        try registry.apply([put(1)])
         try registry.apply([.renew(namespace: .default, key: key)])
         _ = try registry.transact([.range(namespace: .default, lower: [], upper: nil, limit: 1)])
         let foreign = RemoteOperation(
@@ -103,6 +108,6 @@ struct ClockWatchTests {
         clock.advance(milliseconds: 1001)
         #expect(registry.expireDue()?.changes.map(\.kind) == [.expiry])
         registry.setFence(nil)
-        try registry.apply([put])
+        try registry.apply([put(2)])
     }
 }

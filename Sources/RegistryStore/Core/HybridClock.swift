@@ -42,6 +42,11 @@ struct HybridClock: Sendable {
         return stamp(kind, hlc: hlc)
     }
 
+    /// The least version greater than `known`, whatever the wall clock says.
+    mutating func least(_ kind: OperationKind, over known: UInt64) -> Version {
+        stamp(kind, hlc: known == .max ? known : known + 1)
+    }
+
     /// The version of an expiry: the hybrid time of the very write that it ends, so that it beats nothing newer.
     mutating func expiry(of version: Version, unix: Int64) -> Version {
         guard plantedFault != .expiryNow else { return next(.expiry, over: version.hlc, unix: unix) }

@@ -3,9 +3,9 @@ extension StoreCore {
     mutating func apply(_ intents: [Intent], now: Moment) throws(RegistryError) -> Outcome {
         var batch = beginBatch()
         do throws(RegistryError) {
-            if !intents.allSatisfy(\.isRenewal) { try checkFence() }
             try Validation.bound("intents", intents.count, limits.maxIntentsPerBatch)
             for (index, intent) in intents.enumerated() { try perform(intent, at: index, &batch, now: now) }
+            if batch.changes.contains(where: \.contentChanged) { try checkFence() }
             try checkKeeping(batch.changes)
         } catch {
             rollBack(batch, now: now)
@@ -84,9 +84,11 @@ extension StoreCore {
         }
     }
 
-    /// Writes an entry again as it is, with a new version.
+    /// Writes an entry again as it is, with a new version; while the node is fenced, with the least one that wins.
     mutating func rewrite(_ entry: Entry, over hlc: UInt64, _ batch: inout Batch, now: Moment) {
-        let version = clock.next(.write, over: max(hlc, entry.version.hlc), unix: now.unix)
+        let known = max(hlc, entry.version.hlc)
+        let version =
+            fence == nil ? clock.next(.write, over: known, unix: now.unix) : clock.least(.write, over: known)
         let current = Entry(
             namespace: entry.namespace, key: entry.key, content: entry.content, storedValue: entry.storedValue,
             lease: entry.lease, deadlineSlot: entry.deadlineSlot, version: version,
@@ -229,12 +231,6 @@ extension StoreCore {
 }
 
 extension Intent {
-    /// Whether it only restarts a lease.
-    var isRenewal: Bool {
-        if case .renew = self { return true }
-        return false
-    }
-
     var namespace: Namespace {
         switch self {
         case .put(let namespace, _, _, _, _), .renew(let namespace, _), .delete(let namespace, _, _),

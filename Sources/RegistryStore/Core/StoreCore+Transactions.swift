@@ -9,10 +9,10 @@ extension StoreCore {
         var batch = beginBatch()
         let results: [StepResult]
         do throws(RegistryError) {
-            if !intents.allSatisfy(\.isRenewal) { try checkFence() }
             try Validation.bound("intents", intents.count, limits.maxIntentsPerBatch)
             var place = 0
             results = try run(plan, &place, &batch, now: now)
+            if batch.changes.contains(where: \.contentChanged) { try checkFence() }
             try checkKeeping(batch.changes)
         } catch {
             rollBack(batch, now: now)

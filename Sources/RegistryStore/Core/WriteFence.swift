@@ -8,7 +8,8 @@ package struct WriteFence: Hashable, Sendable {
 }
 
 extension StoreCore {
-    /// Throws while the node is fenced. Heartbeats of leases counted here, expiries, merging and reading go on.
+    /// Throws while the node is fenced. Heartbeats of leases counted here, puts that repeat what is
+    /// there among them, expiries, merging and reading go on.
     func checkFence() throws(RegistryError) {
         guard let fence else { return }
         let seconds = fence.offsetMilliseconds.magnitude / 1000

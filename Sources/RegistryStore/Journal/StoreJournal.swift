@@ -36,8 +36,8 @@ struct StoreJournal {
         if isChanged { position.count.add(1, ordering: .relaxed) }
     }
 
-    /// A granted lease came or went.
-    func noteLease() { position.count.add(1, ordering: .relaxed) }
+    /// Something other than an entry: a granted lease came or went, a removal was said again.
+    func noteOther() { position.count.add(1, ordering: .relaxed) }
 
     /// All of the store has to be kept anew.
     mutating func overflow() {

@@ -43,7 +43,7 @@ extension Replicator {
             do {
                 try registry.adopt(id)
             } catch {
-                // Fenced, or over between the look and now; the next heartbeat comes up with it again.
+                // Over between the look and now; the next heartbeat comes up with it again.
                 counters.adoptionsFailed += 1
             }
         }

@@ -191,7 +191,8 @@ package final class ReplicationService: GossipApplication {
                 "a peer knew of the same operations and showed other entries: its content was taken over",
                 metadata: metadata)
         } else {
-            logger.info("a peer's whole content was taken over, since it has forgotten old removals", metadata: metadata)
+            logger.info(
+                "a peer's whole content was taken over, since it has forgotten old removals", metadata: metadata)
         }
     }
 

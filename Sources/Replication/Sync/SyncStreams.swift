@@ -156,7 +156,7 @@ package final class SyncStreams: Sendable {
                 }
             case .page: throw SyncFailure.otherSession
             case .bye(let bye) where bye.reason == .busy:
-                throw SyncFailure.busy(retryMilliseconds: bye.retryMilliseconds)
+                throw SyncFailure.busy(retryMilliseconds: min(bye.retryMilliseconds, settings.retryMax))
             case .bye(let bye): throw SyncFailure.bye(bye.reason)
             default: throw SyncFailure.unexpected(frame.name)
             }

@@ -42,8 +42,9 @@ struct Composition: Sendable {
 
         let dnsAddresses = try await bind(dns)
         let cluster = makeCluster(registry, dns.view)
-        let etcd = try await makeEtcd(registry, cluster, data)
         let gossip = try await makeGossip(registry, dns.view)
+        let mark = await gossip?.chooseMark()
+        let etcd = try await makeEtcd(registry, cluster, data, mark: mark)
         let start = StartLine(
             dns: dnsAddresses, http: [], etcd: etcd.server?.addresses.map(\.description) ?? [],
             gossip: gossip?.boundAddress, node: settings.node, domain: settings.domain.textWithoutFinalDot,
@@ -88,7 +89,8 @@ struct Composition: Sendable {
         quiet.logLevel = max(quiet.logLevel, .warning)
         var configuration = ServiceGroupConfiguration(
             services: services.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
-        configuration.maximumGracefulShutdownDuration = settings.lameDuck + Self.drainTime
+        configuration.maximumGracefulShutdownDuration =
+            settings.lameDuck + Self.drainTime + (settings.gossip == nil ? .zero : GossipService.leaveTime)
         try await ServiceGroup(configuration: configuration).run()
         logs.logger("main").info("stopped")
     }
@@ -200,15 +202,20 @@ struct Composition: Sendable {
     }
 
     private func makeEtcd(
-        _ registry: Registry, _ cluster: ClusterService?, _ data: DataService?
+        _ registry: Registry, _ cluster: ClusterService?, _ data: DataService?, mark: UInt8?
     ) async throws(UserError) -> EtcdDoor {
         let readiness = readiness
+        let own = data?.numbers ?? RevisionNumbers(startUnixMilliseconds: clock.unixMilliseconds())
         let keyspace = Keyspace(
             registry: registry, writer: cluster?.store, durability: data?.keeper,
-            numbers: cluster == nil ? data?.numbers : .clusters, clock: clock)
+            numbers: cluster == nil ? own.tagged(mark ?? 0) : .clusters, clock: clock)
         let listening = ListeningAddresses()
         let proxy = cluster?.store.proxyRoutes
-        let v3 = proxy == nil ? EtcdV3(keyspace: keyspace, etcdAddresses: { listening.addresses }) : nil
+        var configuration = EtcdV3Configuration()
+        configuration.hasSeveralMembers = mark != nil
+        let v3 =
+            proxy == nil
+            ? EtcdV3(keyspace: keyspace, configuration: configuration, etcdAddresses: { listening.addresses }) : nil
         let wide = makeWide(registry)
         let handler = EtcdHTTPHandler(
             keyspace: keyspace, v3: v3, proxy: proxy, wide: wide, etcdAddresses: { listening.addresses },
@@ -216,11 +223,11 @@ struct Composition: Sendable {
         guard !settings.etcd.isEmpty else {
             return EtcdDoor(keyspace: keyspace, wide: wide, handler: handler, server: nil)
         }
-        let configuration = EtcdServerConfiguration(
+        let listeners = EtcdServerConfiguration(
             addresses: settings.etcd.map { .init(host: $0.host, port: $0.port) })
         do {
             let server = try await EtcdServer.bind(
-                configuration: configuration, handler: handler, routes: handler.routes, logger: logs.logger("etcd"),
+                configuration: listeners, handler: handler, routes: handler.routes, logger: logs.logger("etcd"),
                 eventLoopGroup: Self.etcdLoops)
             listening.set(server.addresses.map { EtcdAddress(host: $0.host, port: $0.port) })
             return EtcdDoor(keyspace: keyspace, wide: wide, handler: handler, server: server)
@@ -259,8 +266,10 @@ struct Composition: Sendable {
             providers: facts.providers(http: counters), clock: clock
         ).addRoutes(to: &routes)
         let gossip = facts.gossip
-        let control = gossip.map { GossipControl(
-                service: $0, data: ReplicationDoor(service: $0.replication, node: $0.node, clock: clock)) }
+        let control = gossip.map {
+            GossipControl(
+                service: $0, data: ReplicationDoor(service: $0.replication, node: $0.node, clock: clock))
+        }
         ClusterDoor(control: control as (any ClusterControl)? ?? NoCluster(), counters: counters)
             .addRoutes(to: &routes)
         let dispatcher = AdminDispatcher(

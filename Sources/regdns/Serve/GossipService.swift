@@ -27,6 +27,8 @@ final class GossipService: Service {
 
     /// How often the view is taken for metrics, and metadata are brought up to date.
     static let pause: Duration = .seconds(1)
+    /// How long a leave may take.
+    static let leaveTime: Duration = .seconds(8)
 
     fileprivate struct State {
         var view: GossipView?
@@ -101,6 +103,47 @@ final class GossipService: Service {
     func listening(_ http: [String]) {
         let port = http.first?.split(separator: ":").last.flatMap { Int($0) }
         state.withLock { $0.tags.adminPort = port }
+    }
+
+    // MARK: Mark
+
+    /// How long the others are looked for before the mark is chosen.
+    private static let firstLook: Duration = .milliseconds(1_500)
+
+    /// Looks for the others, and chooses the mark that tells this node's etcd revisions and lease ids from theirs: the
+    /// one that follows from its name, or the next that is free. To be called once, before clients are served.
+    func chooseMark() async -> UInt8 {
+        if replication.notReady != nil { await lookForOthers() }
+        let members = (try? await node.members()) ?? []
+        let taken = members.filter { $0.name != node.name && !$0.state.isGone }.compactMap { PeerTags($0).mark }
+        var mark = Self.mark(of: registry.node)
+        // There are fewer members than marks, or two must share one.
+        for _ in 0..<254 where taken.contains(mark) { mark = mark == 255 ? 1 : mark + 1 }
+        let chosen = mark
+        state.withLock { $0.tags.mark = chosen }
+        return chosen
+    }
+
+    private func lookForOthers() async {
+        // It goes on by itself: an address that nobody answers at takes its time.
+        let look = Task { [joiner] in _ = try? await joiner.step() }
+        let (ended, end) = AsyncStream<Void>.makeStream()
+        Task {
+            await look.value
+            end.finish()
+        }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { for await _ in ended {} }
+            group.addTask { try? await Task.sleep(for: Self.firstLook) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private static func mark(of name: String) -> UInt8 {
+        var hash = KeyedHash(.shared)
+        hash.append(name)
+        return UInt8(hash.value() % 255) + 1
     }
 
     // MARK: Run
@@ -260,10 +303,14 @@ final class GossipService: Service {
     }
 
     var degradations: [OperationsDoor.Degradation] {
-        let (view, twin, isRising) = state.withLock { ($0.view, $0.twin, $0.isUndecryptableRising) }
+        let (view, twin, isRising, mark) = state.withLock {
+            ($0.view, $0.twin, $0.isUndecryptableRising, $0.tags.mark)
+        }
+        let rival = view.flatMap { view in peers(view).first { $0.tags.mark == mark }?.member.name }
         var list: [OperationsDoor.Degradation] = []
         func add(_ why: String) { list.append(.init(what: "cluster", why: why)) }
         if let twin { add("\(twin) has this node's name, \(node.name), too (--node)") }
+        if let rival { add("\(rival) marks etcd revisions as this node does: restart one of them") }
         if isRising { add("packets come that no key of this node opens") }
         list += replication.status.degradations
         guard let view else { return list }

@@ -16,6 +16,8 @@ struct GossipTags: Hashable, Sendable {
     var keys: [String] = []
     /// Of the passphrase's key; nil without a passphrase.
     var epoch: UInt32?
+    /// In the revisions and lease ids that this node gives etcd's clients; 0 before it is chosen.
+    var mark: UInt8 = 0
 
     /// The keys of a chain.
     mutating func take(_ chain: KeyChain) {
@@ -32,6 +34,7 @@ struct GossipTags: Hashable, Sendable {
         tags["r"] = isReady ? "1" : "0"
         if let adminPort { tags["a"] = "\(adminPort)" }
         if let epoch { tags["e"] = "\(epoch)" }
+        if mark != 0 { tags["m"] = "\(mark)" }
         if !keys.isEmpty { tags["k"] = keys.joined(separator: ",") }
         return MemberTags.encode(tags)
     }
@@ -48,6 +51,7 @@ struct PeerTags: Sendable {
     var isReady: Bool? { tags?["r"].map { $0 == "1" } }
     var version: String { tags?["v"] ?? "" }
     var epoch: UInt32? { tags?["e"].flatMap { UInt32($0) } }
+    var mark: UInt8? { tags?["m"].flatMap { UInt8($0) } }
     var keys: [String] { tags?["k"]?.split(separator: ",").map(String.init) ?? [] }
 }
 

@@ -7,8 +7,8 @@ struct GossipKeys: Sendable {
     private let given: [GossipKey]
     let fromFile: [GossipKey]
     private let file: File?
-    private let passphrase: String?
-    private let clusterName: String
+    let passphrase: String?
+    let clusterName: String
     private let epoch: UInt32
     /// How errors name the passphrase.
     private let passphrasePlace: String

@@ -3,6 +3,7 @@ import FoundationEssentials
 import GRPC
 import NIOCore
 import NIOEmbedded
+import RegdnsTestKit
 import RegistryStore
 import Testing
 
@@ -54,6 +55,31 @@ struct V3LeaseTests {
         let unknown = try door.timeToLive(7)
         #expect(unknown.ttl == -1 && unknown.grantedTtl == 0 && unknown.id == 7)
         #expect(try keepAlive(7).ttl == 0)
+    }
+
+    @Test("In a cluster only leases of this node are said to be over", arguments: [UInt8(1), 77, 255])
+    func elsewhere(mark: UInt8) throws {
+        var configuration = EtcdV3Configuration()
+        configuration.hasSeveralMembers = true
+        let door = try V3Door(configuration: configuration, mark: mark)
+        func keepAlive(_ id: Int64) throws(GRPCStatus) -> Int64 {
+            var request = EtcdLeaseKeepAliveRequest()
+            request.id = id
+            return try door.v3.lease.keepAlive(request).ttl
+        }
+        let own = try door.grant(60)
+        #expect(own > 0 && own >> 55 == Int64(mark))
+        #expect(try keepAlive(own) == 60)
+        door.clock.advance(milliseconds: 61_000)
+        door.registry.expireDue()
+        #expect(try keepAlive(own) == 0)
+        for foreign in [0, 7, -5, .max, own ^ 1 << 55] {
+            #expect(throws: GRPCStatus.leaseElsewhere) { try keepAlive(foreign) }
+        }
+        // A client's own choice, whatever its marks are.
+        _ = try door.grant(60, id: 7)
+        #expect(try keepAlive(7) == 60)
+        #expect(try door.put("k", "v").header.revision >> 45 == Int64(mark))
     }
 
     @Test("Revoking deletes the keys in order under one revision; without keys it spends none")

@@ -16,11 +16,12 @@ struct V3Door {
     let keyspace: Keyspace
     let v3: EtcdV3
 
-    init(limits: RegistryLimits = .init(), configuration: EtcdV3Configuration = .init()) throws {
+    init(limits: RegistryLimits = .init(), configuration: EtcdV3Configuration = .init(), mark: UInt8 = 0) throws {
         let layout = KeyLayout(prefix: "skydns", domain: try OwnerName("skydns.local"))
         registry = Registry(layout: layout, node: "test", origin: 7, limits: limits, clock: clock.registryClock)
         keyspace = Keyspace(
-            registry: registry, numbers: RevisionNumbers(startUnixMilliseconds: 1), clock: clock.registryClock)
+            registry: registry, numbers: RevisionNumbers(startUnixMilliseconds: 1).tagged(mark),
+            clock: clock.registryClock)
         v3 = EtcdV3(
             keyspace: keyspace, configuration: configuration,
             etcdAddresses: { [EtcdAddress(host: "127.0.0.1", port: 2379), EtcdAddress(host: "::", port: 2379)] })
