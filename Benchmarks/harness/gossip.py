@@ -1,4 +1,5 @@
 """Gossip beside HashiCorp's memberlist and serf: kills, changes, joins, idle traffic, splits."""
+import concurrent.futures
 import json
 import os
 import statistics
@@ -110,29 +111,34 @@ def gossip(context: Context) -> None:
         bench.together([("kill", 5, "", "--clusters", 2 if quick else 8),
                         ("kill", 16, "", "--clusters", 1 if quick else 4, "--trials", 1 if quick else 2)], 400)
         bench.together([("kill", 64, "", "--trials", 1 if quick else 5)], 600)
-        say("kills of processes, and splits")
         agents.kills(bench, 1 if quick else 3)
-        agents.heal(bench)
-        say("changes")
-        changes = ["--trials", 2 if quick else 15, "--gap", 1.2]
-        bench.together([("change", 16, "message", *changes), ("change", 32, "message", *changes)], 200)
-        bench.together([("change", 64, "message", *changes)], 200)
-        bench.together([("change", 16, "metadata", "--metadata", *changes)], 200)
-        bench.together([("change", 64, "metadata", "--metadata", *changes)], 200)
-        say("registrations")
-        bench.together([("change", 16, "registration", "--registration", *changes),
-                        ("change", 32, "registration", "--registration", *changes)], 200, sides=(OURS,))
-        bench.together([("change", 64, "registration", "--registration", *changes)], 200, sides=(OURS,))
+        # A split is some light processes that wait.
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            splits = pool.submit(agents.heal, bench)
+            changes(bench, say, ["--trials", 2 if quick else 15, "--gap", 1.2])
+            splits.result()
         say("joins")
         for side in (OURS, THEIRS):
-            bench.together([("join", 64, "")], 300, sides=(side,))
-            bench.together([("join", 16, "", "--trials", 1 if quick else 3)], 500, sides=(side,))
+            bench.together([("join", 64, ""), ("join", 16, "")], 400, sides=(side,))
         say("idle nodes")
-        seconds = 5 if quick else 60
-        bench.together([("idle", 8, "", "--seconds", seconds), ("idle", 64, "", "--seconds", seconds)], 300)
-        bench.together([("idle", 8, "replicating", "--replicates", "--seconds", seconds),
-                        ("idle", 64, "replicating", "--replicates", "--seconds", seconds)], 300, sides=(OURS,))
+        seconds = ["--seconds", 5 if quick else 60]
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            more = pool.submit(bench.together, [("idle", 8, "replicating", "--replicates", *seconds),
+                                                ("idle", 64, "replicating", "--replicates", *seconds)], 300, (OURS,))
+            bench.together([("idle", 8, "", *seconds), ("idle", 64, "", *seconds)], 300)
+            more.result()
     tell(bench)
+
+
+def changes(bench: Gossip, say, options: list) -> None:
+    say("messages")
+    bench.together([("change", 16, "message", *options), ("change", 32, "message", *options)], 200)
+    bench.together([("change", 64, "message", *options)], 200)
+    say("metadata and registrations")
+    bench.together([("change", 16, "metadata", "--metadata", *options)], 200)
+    bench.together([("change", 64, "metadata", "--metadata", *options)], 200)
+    bench.together([("change", nodes, "registration", "--registration", *options) for nodes in (16, 32)], 200, (OURS,))
+    bench.together([("change", 64, "registration", "--registration", *options)], 200, (OURS,))
 
 
 # What comes of the lines.

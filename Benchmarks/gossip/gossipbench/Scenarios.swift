@@ -94,7 +94,7 @@ func join(_ options: Options) async throws {
         }
         let joining = now() - began
         var line: [String: any Sendable] = ["scenario": "join", "nodes": options.nodes, "trial": trial]
-        if let full = try await cluster.untilFull(options.nodes, within: 120) { line["full"] = full }
+        if let full = try await cluster.untilFull(options.nodes, within: 90) { line["full"] = full }
         line["joining"] = joining
         line["deaths"] = cluster.deaths
         line["cpu"] = cpuSeconds() - processor

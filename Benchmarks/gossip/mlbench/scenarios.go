@@ -150,7 +150,7 @@ func join(o options) {
 			nodes = append(nodes, n)
 		}
 		joined := time.Since(began).Seconds()
-		seconds := untilFull(nodes, o.nodes, 120*time.Second)
+		seconds := untilFull(nodes, o.nodes, 90*time.Second)
 		line := map[string]interface{}{
 			"scenario": "join", "nodes": o.nodes, "trial": trial, "joining": joined, "deaths": deaths(nodes),
 			"cpu": cpuSeconds() - processor,
