@@ -115,12 +115,12 @@ struct DirectoryOperation: Sendable, Hashable {
 
     /// The operation that a batch is. It comes last; a list that has it among other news is no operation.
     init?(in batch: ChangeBatch, of namespace: Namespace) {
-        guard let last = batch.changes.last, last.namespace == DirectoryMarker.namespace,
+        guard let last = batch.changes.last(where: { !$0.isReshown }), last.namespace == DirectoryMarker.namespace,
             last.key.starts(with: DirectoryMarker.operationKey), let entry = last.current,
             entry.modRevision == batch.revision,
             let value = entry.storedValue, let operation = DirectoryOperation(value),
             batch.changes.allSatisfy({
-                $0.namespace != namespace || $0.key == operation.path
+                $0.namespace != namespace || $0.isReshown || $0.key == operation.path
                     || EventHistory.isBelow($0.key, operation.path)
             })
         else { return nil }

@@ -206,7 +206,8 @@ final class EventHistory: RegistryObserver {
             if event.tookDirectory { notifyBelow(event, batch, note.remembered, &state) }
             return
         }
-        for change in batch.changes where change.namespace == views.namespace && Self.isPath(change.key) {
+        for change in batch.changes
+        where change.namespace == views.namespace && !change.isReshown && Self.isPath(change.key) {
             let note = own ?? state.expected.note(of: change)
             let event = event(of: change, note?.key == change.key ? note : nil, index)
             append(event, to: &state)

@@ -46,7 +46,7 @@ package final class Registry: Sendable {
         clock: RegistryClock = .system, isMirror: Bool = false,
         onSkippedValue: (@Sendable (SkippedValue) -> Void)? = nil
     ) {
-        let core = StoreCore(layout: layout, node: node, origin: origin, limits: limits)
+        let core = StoreCore(layout: layout, node: node, origin: origin, limits: limits, isMirror: isMirror)
         self.layout = layout
         self.node = node
         self.limits = limits

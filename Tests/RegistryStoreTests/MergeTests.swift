@@ -58,12 +58,12 @@ struct MergeTests {
             value: version.kind == .write ? .bytes(Array(value.utf8)) : nil)
     }
 
-    static func store(origin: UInt64 = 99, node: String = "here") throws -> StoreCore {
+    static func store(origin: UInt64 = 99, node: String = "here", isMirror: Bool = false) throws -> StoreCore {
         var limits = RegistryLimits()
         limits.maxLeases = 100
         limits.feedEvents = 10
         let layout = KeyLayout(prefix: "skydns", domain: try OwnerName("skydns.local"))
-        return StoreCore(layout: layout, node: node, origin: origin, limits: limits)
+        return StoreCore(layout: layout, node: node, origin: origin, limits: limits, isMirror: isMirror)
     }
 
     static let now = Moment(monotonic: 1000, unix: 1_700_000_000_000)

@@ -84,6 +84,7 @@ extension StoreCore {
         counts.expirations = counters.expirations
         counts.refusals = counters.refusals
         counts.remoteRefused = counters.remoteRefused
+        counts.remoteBeyondLimit = counters.remoteBeyondLimit
         counts.origins = context.origins.count
         counts.gaps = context.origins.values.reduce(0) { $0 + $1.gaps.count }
         counts.tombstonesEvicted = tombstones.evicted

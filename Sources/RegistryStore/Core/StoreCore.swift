@@ -4,6 +4,7 @@
 /// the core with a lock, reads the clock, and tells the observers.
 struct StoreCore: ~Copyable {
     let layout: KeyLayout
+    let isMirror: Bool
     let limits: RegistryLimits
     var namespaces: [Namespace: NamespaceIndex] = [:]
     var leases: LeaseTable
@@ -45,11 +46,13 @@ struct StoreCore: ~Copyable {
         var expirations = 0
         var refusals = 0
         var remoteRefused = 0
+        var remoteBeyondLimit = 0
     }
 
     /// `origin` must differ between any two processes that ever share a cluster.
-    init(layout: KeyLayout, node: String, origin: UInt64, limits: RegistryLimits) {
+    init(layout: KeyLayout, node: String, origin: UInt64, limits: RegistryLimits, isMirror: Bool = false) {
         self.layout = layout
+        self.isMirror = isMirror
         self.limits = limits
         leases = LeaseTable(node: node, origin: origin, slotsMax: limits.maxLeases)
         tombstones = TombstoneTable(limits: limits)
@@ -72,6 +75,10 @@ struct StoreCore: ~Copyable {
         var changed: [LeaseRecord] = []
         var ended: [UInt32] = []
         var renewals = 0
+        /// Granted leases whose last entry has left them.
+        var left: [UInt32] = []
+        /// Ids that entries have left and that others wait for.
+        var freed: [(namespace: Namespace, id: String)] = []
         /// Slots of leases counted elsewhere whose heartbeats are to be passed on.
         var forwarded: [UInt32] = []
         /// A removal in this batch: a later put of the key must be newer than it.
@@ -104,7 +111,10 @@ struct StoreCore: ~Copyable {
 
     /// Makes a batch final: ends leases, keeps tombstones, appends to the feed.
     mutating func commit(_ batch: Batch, now: Moment) -> Outcome {
+        var batch = batch
+        settleIDs(&batch)
         for slot in batch.ended { leases.release(slot) }
+        releaseLeft(batch.left)
         counters.renewals += batch.renewals
         for slot in batch.forwarded { _ = forward(slot, now: now) }
         guard !batch.changes.isEmpty else {
@@ -112,7 +122,9 @@ struct StoreCore: ~Copyable {
         }
         var notices: [SkippedValue] = []
         for (index, change) in batch.changes.enumerated() {
-            if change.current != nil {
+            if change.isReshown {
+                continue
+            } else if change.current != nil {
                 counters.puts += 1
             } else if change.kind == .expiry {
                 counters.expirations += 1
@@ -130,8 +142,20 @@ struct StoreCore: ~Copyable {
         let result = ChangeBatch(revision: revision, changes: batch.changes)
         feed.append(result)
         return Outcome(
-            receipt: Receipt(revision: revision, changes: batch.changes), batch: result, skipped: notices)
+            receipt: Receipt(revision: revision, changes: Self.asked(batch.changes[...])), batch: result,
+            skipped: notices)
     }
+
+    /// Forgets granted leases that others count and that have no key here any more. What becomes of them is known only
+    /// where they are counted, and never told here: there is no operation for a lease.
+    private mutating func releaseLeft(_ slots: [UInt32]) {
+        for slot in slots where leases.owner(slot).isEmpty && !leases.isHome(slot) && !leases.isMirrored(slot) {
+            leases.release(slot)
+        }
+    }
+
+    /// Changes without those of entries that are only shown under another id because of them.
+    static func asked(_ changes: ArraySlice<Change>) -> [Change] { changes.filter { !$0.isReshown } }
 
     /// Makes the tombstone of a removal, or forgets that of a key that is there again.
     mutating func bury(_ change: Change, now: Moment) {
@@ -157,7 +181,7 @@ struct StoreCore: ~Copyable {
     /// The index of a namespace, made when it is missing; `dropEmpty` takes it away again.
     mutating func space(_ namespace: Namespace) -> NamespaceIndex {
         if let index = namespaces[namespace] { return index }
-        let index = NamespaceIndex(namespace: namespace)
+        let index = NamespaceIndex(namespace: namespace, ranksByRevision: isMirror)
         namespaces[namespace] = index
         return index
     }
@@ -196,7 +220,7 @@ struct StoreCore: ~Copyable {
 
     /// Removes an entry within a batch; a lease of its own ends with it.
     mutating func remove(_ entry: Entry, version: Version, in index: NamespaceIndex, _ batch: inout Batch) {
-        swap(entry, for: nil, in: index)
+        replace(entry, by: nil, in: index, &batch)
         if entry.lease != nil, !leases.isShared(entry.deadlineSlot) { batch.ended.append(entry.deadlineSlot) }
         batch.changes.append(
             Change(kind: version.kind, previous: entry, current: nil, contentChanged: true, version: version))

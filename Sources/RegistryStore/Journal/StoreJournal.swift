@@ -23,7 +23,7 @@ struct StoreJournal {
 
     mutating func note(_ batch: ChangeBatch, leases: LeaseTable) {
         var isChanged = false
-        for change in batch.changes where change.contentChanged {
+        for change in batch.changes where change.contentChanged && !change.isReshown {
             isChanged = true
             if notes.count >= countMax { overflow() }
             guard !hasOverflowed else { continue }

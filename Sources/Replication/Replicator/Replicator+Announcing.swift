@@ -29,7 +29,8 @@ extension Replicator {
                 return
             }
             for batch in batches {
-                for change in batch.changes where change.contentChanged && change.version.origin == origin {
+                for change in batch.changes 
+                where change.contentChanged && !change.isReshown && change.version.origin == origin {
                     queue(change.namespace, change.key, change.version)
                 }
                 seen += batch.changes.count
@@ -64,7 +65,9 @@ extension Replicator {
         let last = queue.lastSerial
         while queue.count > 0 {
             let targets = somePeers(settings.fanout)
-            guard allowance >= settings.payloadMax * targets.count else { return }
+            guard allowance >= min(settings.payloadMax * targets.count, settings.announcedBytesPerSecond) else {
+                return
+            }
             guard let message = nextAnnouncement(sends: targets.count, limit: sendsMax, through: last) else { return }
             for target in targets { effects.append(.send(message, to: target)) }
             counters.announcementsSent += targets.count

@@ -34,7 +34,6 @@ extension Replicator {
             !pulls.running.contains(where: { sameName($0.peer, peer) }),
             pulls.notBefore[peer].map({ $0 <= now.monotonic }) ?? true
         else { return false }
-        beginFreshIfAloneTooLong()
         pulls.lastID += 1
         pulls.running.append(PullState.Pull(id: pulls.lastID, peer: peer, purpose: purpose))
         counters.pulls += 1
@@ -43,8 +42,9 @@ extension Replicator {
         return true
     }
 
-    /// Others have forgotten removals that this node never heard of.
-    private mutating func beginFreshIfAloneTooLong() {
+    /// Others have forgotten removals that this node never heard of. Before anything is said to others or taken from
+    /// them: what was removed there must not come back by way of this node.
+    mutating func beginFreshIfAloneTooLong() {
         guard registry.wasAloneTooLong else { return }
         counters.freshStarts += 1
         registry.startFresh(origin: UInt64.random(in: 1 ... .max, using: &dice))

@@ -103,9 +103,11 @@ package struct Replicator: Sendable {
     }
 
     private mutating func setPeers(_ names: [String]) {
+        let wasAlone = peers.isEmpty
         let others = names.filter { !sameName($0, settings.node) }
         peers = others.sorted(by: precedes)
         repair.forget(but: peers)
+        if wasAlone, !peers.isEmpty { beginFreshIfAloneTooLong() }
         if peers.isEmpty { queue.removeAll() }
         feed(.members(peers + [settings.node]))
     }
@@ -136,6 +138,7 @@ package struct Replicator: Sendable {
             if case .unknownVersion = error { counters.unknownVersions += 1 } else { counters.badFrames += 1 }
             return
         }
+        if !peers.isEmpty { beginFreshIfAloneTooLong() }
         switch frame.body {
         case .delta(let operations): return take(announced: operations)
         case .page(let session, let page): return take(page, of: session)

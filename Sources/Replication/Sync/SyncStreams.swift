@@ -47,8 +47,8 @@ package final class SyncStreams: Sendable {
 
     /// Asks a peer for all that this node lacks, and takes it over.
     ///
-    /// - Parameter isRepair: for entries that differ though both know of the same operations (`DigestVerdict.diverged`):
-    ///   asks for everything, and takes it over whatever this node's context says. Let one of the two do so at a time.
+    /// - Parameter isRepair: for entries that differ though both know of the same (`DigestVerdict.diverged`): asks for
+    ///   everything, and takes it over whatever this node's context says. Let one of the two do so at a time.
     /// - Returns: what came; look at its `state`, for a session may be void, and is then asked for again.
     /// - Throws: why the session did not come to its end. What came before stays.
     package func pull(from peer: GossipAddress, isRepair: Bool = false) async throws(SyncFailure) -> SyncReport {

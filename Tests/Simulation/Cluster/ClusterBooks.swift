@@ -97,20 +97,27 @@ struct ClusterBooks {
         if version.origin == origin { try noteMade(change, key, node, boot, now) }
         if change.kind == .expiry, let previous = change.previous {
             guard let ended = made[version.dot]?.ended else {
-                throw violation(.expiry, now, "n\(node) took an expiry of \(name(key)) that nobody made: \(version.brief)")
+                throw violation(
+                    .expiry, now, "n\(node) took an expiry of \(name(key)) that nobody made: \(version.brief)")
             }
             if previous.version.hlc > ended.hlc {
                 throw violation(
                     .expiry, now,
-                    "an expiry of \(name(key)), made for \(ended.brief), ended the later \(previous.version.brief) at n\(node)")
+                    "an expiry of \(name(key)), made for \(ended.brief), ended the later \(previous.version.brief) at n\(node)"
+                )
             }
         }
-        if let before = known[node][key], version < before, !isLate(version, key, now) {
+        if let before = known[node][key], Self.goesBack(version, before), !isLate(version, key, now) {
             throw violation(
                 .resurrection, now, "\(name(key)) went back at n\(node) from \(before.brief) to \(version.brief)")
         }
         known[node][key] = max(version, known[node][key] ?? version)
         if version.origin != origin, let made = made[version.dot] { delays.append((now - made.at) / 1_000) }
+    }
+
+    /// Of two removals the older one may be the last that is remembered.
+    private static func goesBack(_ version: Version, _ before: Version) -> Bool {
+        version < before && (version.kind == .write || before.kind == .write)
     }
 
     /// Whether an operation is older than removals are remembered; then its key is left alone.
@@ -131,7 +138,8 @@ struct ClusterBooks {
             if isSame, other.version.kind == version.kind || version.kind == .delete { return }
             throw violation(
                 .identity, now,
-                "n\(node) made \(version.brief) of \(name(key)) by the dot of \(other.version.brief) of \(name(other.key))")
+                "n\(node) made \(version.brief) of \(name(key)) by the dot of \(other.version.brief) of \(name(other.key))"
+            )
         }
         if change.kind == .expiry, let previous = change.previous, version.hlc != previous.version.hlc {
             throw violation(
@@ -139,7 +147,8 @@ struct ClusterBooks {
                 "the expiry \(version.brief) of \(name(key)) is not of the time of \(previous.version.brief)")
         }
         if let previous = change.previous, version < previous.version {
-            throw violation(.resurrection, now, "n\(node) wrote \(version.brief) over \(previous.version.brief) of \(name(key))")
+            throw violation(
+                .resurrection, now, "n\(node) wrote \(version.brief) over \(previous.version.brief) of \(name(key))")
         }
         if change.isRenewal, change.previous?.lease != nil { reasserted += 1 }
         let made = Made(
@@ -154,8 +163,9 @@ struct ClusterBooks {
     mutating func look(at node: Int, _ registry: Registry, now: Int64) throws(ClusterViolation) {
         for key in keyBytes.indices {
             guard let version = registry.operation(namespace: .default, key: keyBytes[key])?.version else { continue }
-            if let before = known[node][key], version < before, !isLate(version, key, now) {
-                throw violation(.resurrection, now, "\(name(key)) is \(version.brief) at n\(node), where \(before.brief) was")
+            if let before = known[node][key], Self.goesBack(version, before), !isLate(version, key, now) {
+                throw violation(
+                    .resurrection, now, "\(name(key)) is \(version.brief) at n\(node), where \(before.brief) was")
             }
             known[node][key] = max(version, known[node][key] ?? version)
         }
@@ -178,7 +188,8 @@ struct ClusterBooks {
                 }
             } else if let here, here.kind == .write, here < last.version {
                 throw violation(
-                    .context, now, "n\(node) claims the removal \(last.version.brief) of \(name(key)) and shows \(here.brief)")
+                    .context, now,
+                    "n\(node) claims the removal \(last.version.brief) of \(name(key)) and shows \(here.brief)")
             }
         }
     }

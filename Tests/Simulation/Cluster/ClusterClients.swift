@@ -173,7 +173,9 @@ extension ClusterWorld {
         guard let done, done.answer == .done else { return false }
         clients[index].grantedID = granted
         // A put over a granted lease does not renew it.
-        if client.kind != .granted || granted != client.grantedID { clients[index].acknowledged(by: done.node, at: now) }
+        if client.kind != .granted || granted != client.grantedID {
+            clients[index].acknowledged(by: done.node, at: now)
+        }
         return true
     }
 

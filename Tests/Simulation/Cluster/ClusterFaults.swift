@@ -7,7 +7,9 @@ extension ClusterWorld {
     /// Applies what holds from the beginning.
     func set(_ fault: ClusterFault) {
         let node = nodes[fault.node]
-        if fault.kind == .drift { node.drift = fault.amount } else {
+        if fault.kind == .drift {
+            node.drift = fault.amount
+        } else {
             node.clock.shiftWallClock(milliseconds: fault.amount)
         }
     }
@@ -100,7 +102,9 @@ extension ClusterWorld {
         node.inbox = []
         step(node)
         give(.timer, to: node)
-        if node.hasMissedTick { heap.insert(.tick(node: node.number, boot: process.boot), at: now + scenario.tick * 1_000) }
+        if node.hasMissedTick {
+            heap.insert(.tick(node: node.number, boot: process.boot), at: now + scenario.tick * 1_000)
+        }
         for event in waiting { heap.insert(event, at: now) }
     }
 

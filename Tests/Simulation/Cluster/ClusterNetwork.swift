@@ -61,7 +61,8 @@ extension ClusterWorld {
         var sum = 0.0
         for _ in 0..<4 { sum += Double(networkRandom.below(1_024)) / 1_024 }
         let deviation = Double(scenario.jitter) / 100 * (sum - 2) * 1.732
-        let factor = deviation >= 0 ? 1 + deviation + deviation * deviation / 2 : 1 / (1 - deviation + deviation * deviation / 2)
+        let factor =
+            deviation >= 0 ? 1 + deviation + deviation * deviation / 2 : 1 / (1 - deviation + deviation * deviation / 2)
         return max(20, Int64(Double(scenario.latency) * factor)) + network.delay(from, to) * 1_000
     }
 

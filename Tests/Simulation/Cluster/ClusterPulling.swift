@@ -28,7 +28,7 @@ extension ClusterWorld {
     func beginPull(_ id: UInt64, at node: ClusterNode, from name: String, isRepair: Bool) {
         guard let process = node.process, let source = nodes.first(where: { $0.name == name }) else { return }
         lastStream += 1
-        let session = process.registry.beginSession()
+        let session = process.registry.beginSession(isRepair: isRepair)
         pulls[lastStream] = ClusterPull(
             id: id, to: node.number, boot: process.boot, from: source.number, isRepair: isRepair, session: session,
             since: now)
@@ -65,7 +65,7 @@ extension ClusterWorld {
             return fail(.bounds, "a question for a session cannot be read")
         }
         node.setClock(now)
-        pulls[id]?.source = process.registry.openSync(to: context)
+        pulls[id]?.source = process.registry.openSync(to: context, isRepair: pull.isRepair)
         pulls[id]?.sourceBoot = process.boot
         sendPage(id)
     }
@@ -149,7 +149,9 @@ extension ClusterWorld {
     /// The process of a node has ended: streams to it are forgotten, streams from it are closed.
     func breakPulls(of number: Int) {
         for (id, pull) in pulls.sorted(by: { $0.key < $1.key }) {
-            if pull.to == number { pulls[id] = nil } else if pull.from == number, pull.source != nil {
+            if pull.to == number {
+                pulls[id] = nil
+            } else if pull.from == number, pull.source != nil {
                 endPull(id, .failed(reason: "closed"))
             }
         }

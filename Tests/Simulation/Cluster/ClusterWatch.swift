@@ -177,7 +177,8 @@ extension ClusterWorld {
             let mine = a.registry.operation(namespace: .default, key: books.keyBytes[key])
             let theirs = b.registry.operation(namespace: .default, key: books.keyBytes[key])
             if mine?.version != theirs?.version, mine?.value != nil || theirs?.value != nil {
-                return "\(books.name(key)) is \(mine?.version.brief ?? "nothing") and \(theirs?.version.brief ?? "nothing")"
+                return
+                    "\(books.name(key)) is \(mine?.version.brief ?? "nothing") and \(theirs?.version.brief ?? "nothing")"
             }
         }
         let (mine, theirs) = (a.registry.context(), b.registry.context())
@@ -207,7 +208,8 @@ extension ClusterWorld {
         if queued.bytes > scenario.queue { fail(.bounds, "n\(node.number) queues \(queued.bytes) octets") }
         let counts = process.registry.counts()
         if counts.tombstoneBytes > limits.tombstoneBytes || counts.origins > limits.maxOrigins {
-            fail(.bounds, "n\(node.number) holds \(counts.tombstoneBytes) octets of removals, \(counts.origins) origins")
+            fail(
+                .bounds, "n\(node.number) holds \(counts.tombstoneBytes) octets of removals, \(counts.origins) origins")
         }
         let queues = process.member.core.queues
         if queues.bytes > 4_194_304 || queues.userBytes > 8_388_608 {
@@ -240,7 +242,8 @@ extension ClusterWorld {
         if covered < min(isTried ? 1 : 2, process.snapshots.count, process.peers.count) {
             fail(
                 .readiness,
-                "n\(node.number) is ready and has what \(covered) of \(process.snapshots.count) others had when it came")
+                "n\(node.number) is ready and has what \(covered) of \(process.snapshots.count) others had when it came"
+            )
         }
     }
 
@@ -289,7 +292,9 @@ extension ClusterWorld {
         }
         guard let best else { return }
         if best.version.kind == .write, shown?.version != best.version {
-            fail(.lastWriter, "\(books.name(key)) is \(shown?.version.brief ?? "nothing") instead of \(best.version.brief)")
+            fail(
+                .lastWriter,
+                "\(books.name(key)) is \(shown?.version.brief ?? "nothing") instead of \(best.version.brief)")
         } else if best.version.kind != .write, let shown {
             fail(.lastWriter, "\(books.name(key)) is \(shown.version.brief), which \(best.version.brief) removed")
         } else if let shown, shown.value.map(Self.text) != best.value.map(Self.text) {
@@ -319,7 +324,8 @@ extension ClusterWorld {
             for key in client.keys where !books.late.contains(books.number(of: key)) {
                 for (node, process) in live {
                     let isThere = process.answers(key, now: node.clock.now)
-                    let isSteady = client.steadySince < scenario.calmAt * 1_000 && now - client.lastAck < client.interval
+                    let isSteady =
+                        client.steadySince < scenario.calmAt * 1_000 && now - client.lastAck < client.interval
                     if client.isOn, isSteady, !isThere {
                         fail(.absence, "\(client.name) renews and is not there at n\(node.number) in the end")
                     }
@@ -335,7 +341,9 @@ extension ClusterWorld {
         for (node, process) in live {
             let own = process.member.core.incarnation
             for (other, peer) in live where other !== node {
-                guard let known = peer.member.core.member(NodeName(node.name)), known.incarnation > own else { continue }
+                guard let known = peer.member.core.member(NodeName(node.name)), known.incarnation > own else {
+                    continue
+                }
                 fail(
                     .identity,
                     "n\(node.number) is at incarnation \(own), and n\(other.number) knows it by \(known.incarnation)")

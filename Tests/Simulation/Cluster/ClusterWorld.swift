@@ -95,7 +95,9 @@ package final class ClusterWorld {
     /// - Returns: what is wrong, nil when nothing is.
     package func run() -> ClusterViolation? {
         for (place, fault) in scenario.faults.enumerated() {
-            if fault.kind == .offset || fault.kind == .drift { set(fault) } else {
+            if fault.kind == .offset || fault.kind == .drift {
+                set(fault)
+            } else {
                 heap.insert(.fault(place), at: fault.at * 1_000)
                 heap.insert(.faultEnds(place), at: fault.end * 1_000)
             }
