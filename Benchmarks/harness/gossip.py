@@ -15,7 +15,7 @@ from .report import Spread
 ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCES = Path(__file__).parent.parent / "gossip"
 OURS, THEIRS = "regdns", "memberlist"
-# What two cores cannot show, by scenario.
+# What two cores show, by scenario.
 HONEST = "timers decide"
 SHARED = "64 nodes share two cores: the tail is the machine's"
 
@@ -112,21 +112,20 @@ def gossip(context: Context) -> None:
                         ("kill", 16, "", "--clusters", 1 if quick else 4, "--trials", 1 if quick else 2)], 400)
         bench.together([("kill", 64, "", "--trials", 1 if quick else 5)], 600)
         agents.kills(bench, 1 if quick else 3)
-        # A split is some light processes that wait.
+        # These wait nearly all of the time.
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            splits = pool.submit(agents.heal, bench)
+            seconds = ["--seconds", 5 if quick else 60]
+            beside = [
+                pool.submit(agents.heal, bench),
+                pool.submit(bench.together, [("idle", 8, "", *seconds), ("idle", 64, "", *seconds)], 400),
+                pool.submit(bench.together, [("idle", 8, "replicating", "--replicates", *seconds),
+                                             ("idle", 64, "replicating", "--replicates", *seconds)], 400, (OURS,))]
             changes(bench, say, ["--trials", 2 if quick else 15, "--gap", 1.2])
-            splits.result()
+            for each in beside:
+                each.result()
         say("joins")
         for side in (OURS, THEIRS):
             bench.together([("join", 64, ""), ("join", 16, "")], 400, sides=(side,))
-        say("idle nodes")
-        seconds = ["--seconds", 5 if quick else 60]
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            more = pool.submit(bench.together, [("idle", 8, "replicating", "--replicates", *seconds),
-                                                ("idle", 64, "replicating", "--replicates", *seconds)], 300, (OURS,))
-            bench.together([("idle", 8, "", *seconds), ("idle", 64, "", *seconds)], 300)
-            more.result()
     tell(bench)
 
 

@@ -103,10 +103,13 @@ func join(_ options: Options) async throws {
     }
 }
 
+/// memberlist's first periodic push/pull comes after up to 90 s at 64 nodes.
+private let settleSeconds = 95.0
+
 /// Counts what nodes send while nothing happens.
 func idle(_ options: Options) async throws {
     let cluster = try await Cluster.form(0, options)
-    try await pause(10)
+    try await pause(settleSeconds)
     func sums() async throws -> [Int] {
         var (packets, packetBytes, streamBytes) = (0, 0, 0)
         for node in cluster.nodes {

@@ -163,10 +163,13 @@ func join(o options) {
 	}
 }
 
+// memberlist's first periodic push/pull comes after up to 90 s at 64 nodes.
+const settleSeconds = 95
+
 // idle counts what nodes send while nothing happens.
 func idle(o options) {
 	nodes := form(0, o.nodes)
-	pause(10)
+	pause(settleSeconds)
 	sums := func() (packets, packetBytes, streamBytes int64) {
 		for _, n := range nodes {
 			packets += atomic.LoadInt64(&n.transport.packets)
