@@ -57,7 +57,9 @@ final class GossipLoop {
         logger = environment.logger
         networks = settings.networks
         keys = settings.keys
-        core = MembershipCore(settings: settings.core(at: address, overhead: security.packetOverhead))
+        var core = settings.core(at: address, overhead: security.packetOverhead)
+        core.unixOffset = environment.unixClock() - environment.clock()
+        self.core = MembershipCore(settings: core)
         packetCodec = PacketCodec(security: security, compresses: settings.compresses)
         streamEncoder = StreamEncoder(security: security, compresses: settings.compresses)
     }
