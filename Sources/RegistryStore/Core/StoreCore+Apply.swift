@@ -6,7 +6,7 @@ extension StoreCore {
             if !intents.allSatisfy(\.isRenewal) { try checkFence() }
             try Validation.bound("intents", intents.count, limits.maxIntentsPerBatch)
             for (index, intent) in intents.enumerated() { try perform(intent, at: index, &batch, now: now) }
-            try checkKeeping(batch.changes)
+            try checkKeeping(batch)
         } catch {
             rollBack(batch, now: now)
             for intent in intents { dropEmpty(intent.namespace) }

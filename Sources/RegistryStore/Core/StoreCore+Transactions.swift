@@ -13,7 +13,7 @@ extension StoreCore {
             try Validation.bound("intents", intents.count, limits.maxIntentsPerBatch)
             var place = 0
             results = try run(plan, &place, &batch, now: now)
-            try checkKeeping(batch.changes)
+            try checkKeeping(batch)
         } catch {
             rollBack(batch, now: now)
             for intent in intents { dropEmpty(intent.namespace) }
