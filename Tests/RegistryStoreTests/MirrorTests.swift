@@ -24,7 +24,7 @@ struct MirrorTests {
         .put(
             MirroredValue(
                 key: key(path), value: Array(value.utf8), lease: lease == 0 ? nil : LeaseID(lease),
-                createRevision: revision - version + 1, modRevision: revision, putCount: version))
+                createRevision: revision &- version &+ 1, modRevision: revision, putCount: version))
     }
 
     private func bound(_ registry: Registry, _ path: String) -> Int64? {
