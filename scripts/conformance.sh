@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # conformance.sh [COUNTS] [SUITE…]: runs the black-box suites of Tests/Conformance against $REGDNS (default: a fresh build
-# in $CONFIGURATION). Suites: skydns, amalgam8, malformed, compliance, etcd, cluster, crash. Writes "passed failed skipped" to the file COUNTS
-# when one is given ("-" for none); the last line is `N passed, N failed`.
+# in $CONFIGURATION). Suites: skydns, amalgam8, malformed, compliance, etcd, cluster, crash, lab. Writes
+# "passed failed skipped" to the file COUNTS when one is given ("-" for none); the last line is `N passed, N failed`.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 counts=${1:--}
 [ $# -eq 0 ] || shift
 suites=("$@")
-[ ${#suites[@]} -gt 0 ] || suites=(skydns amalgam8 malformed compliance etcd cluster crash)
+[ ${#suites[@]} -gt 0 ] || suites=(skydns amalgam8 malformed compliance etcd cluster crash lab)
 scripts/install-test.sh || exit 2
 if [ -z "${REGDNS:-}" ]; then
     scripts/install-build.sh && scripts/build.sh --product regdns || exit 2
@@ -20,7 +20,7 @@ work=$(mktemp -d)
 source scripts/server.sh
 trap 'stop_all_servers; rm -rf "$work"' EXIT
 
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 
 # suite NAME SECONDS COMMAND…: runs a runner that ends with `N passed, N failed` and adds its counts.
 suite() {
@@ -234,7 +234,22 @@ run_crash() {
         --start "$(serve_data sync-http "$http" "$etcd" --sync always)" --count 10 --send "$request"
 }
 
+# Nodes in network namespaces while things go wrong: $LAB_NODES of them, for $LAB_SECONDS, with leases of $LAB_LEASE s.
+run_lab() {
+    local reason seconds=${LAB_SECONDS:-60} privileged=()
+    suite 'lab: its judge' 120 "$python" -B "$cases/lab/judge_test.py"
+    # Without root, a user namespace does where the system allows it.
+    [ "$(id -u)" -eq 0 ] || privileged=(unshare --user --map-root-user)
+    if ! reason=$("${privileged[@]}" "$python" -B "$cases/lab/run_lab.py" --check 2>&1); then
+        echo "skipped lab: no network namespaces can be made here: $reason"
+        skipped=$((skipped + 1))
+        return
+    fi
+    suite "lab (REGDNS_SEED=$seed)" $((2 * seconds + 180)) "${privileged[@]}" "$python" -B "$cases/lab/run_lab.py" \
+        --regdns "$REGDNS" --nodes "${LAB_NODES:-3}" --seconds "$seconds" --lease "${LAB_LEASE:-4}" --seed "$seed"
+}
+
 for name in "${suites[@]}"; do "run_$name"; done
-[ "$counts" = - ] || echo "$passed $failed 0" >"$counts"
+[ "$counts" = - ] || echo "$passed $failed $skipped" >"$counts"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

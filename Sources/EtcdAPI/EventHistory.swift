@@ -206,7 +206,8 @@ final class EventHistory: RegistryObserver {
             if event.tookDirectory { notifyBelow(event, batch, note.remembered, &state) }
             return
         }
-        for change in batch.changes where change.namespace == views.namespace && Self.isPath(change.key) {
+        for change in batch.changes
+        where change.namespace == views.namespace && !change.isReshown && Self.isPath(change.key) {
             let note = own ?? state.expected.note(of: change)
             let event = event(of: change, note?.key == change.key ? note : nil, index)
             append(event, to: &state)
@@ -266,7 +267,7 @@ final class EventHistory: RegistryObserver {
     }
 
     /// Whether a key is a clean path, which alone has a node in the tree.
-    private static func isPath(_ key: [UInt8]) -> Bool {
+    static func isPath(_ key: [UInt8]) -> Bool {
         guard key.first == UInt8(ascii: "/"), key.count > 1 else { return false }
         let names = key.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         return names.allSatisfy { !$0.isEmpty && !$0.elementsEqual(".".utf8) && !$0.elementsEqual("..".utf8) }

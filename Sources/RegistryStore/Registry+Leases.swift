@@ -6,7 +6,7 @@ extension Registry {
         try checkWritable()
         return try state.withLock { (state) throws(RegistryError) in
             let lease = try state.core.grant(id, milliseconds: milliseconds, now: clock.now)
-            state.journal?.noteLease()
+            state.journal?.noteOther()
             return lease
         }
     }

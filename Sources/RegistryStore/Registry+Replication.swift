@@ -129,7 +129,11 @@ extension Registry {
         guard session.isRepairing, let heard = session.resetContext else { return merge(page.operations) }
         let told = state.withLock { state -> Told? in
             guard page.opening == nil || state.core.remembersAll(heard) else { return nil }
-            return state.tell([state.core.repair(page.operations, heard: heard, now: clock.now)])
+            let last = state.core.clock.sequence
+            let told = state.tell([state.core.repair(page.operations, heard: heard, now: clock.now)])
+            // A number that was given must be kept, also where no entry shows it.
+            if state.core.clock.sequence != last { state.journal?.noteOther() }
+            return told
         }
         guard let told else { return nil }
         finish(told)

@@ -46,7 +46,7 @@ package final class Registry: Sendable {
         clock: RegistryClock = .system, isMirror: Bool = false,
         onSkippedValue: (@Sendable (SkippedValue) -> Void)? = nil
     ) {
-        let core = StoreCore(layout: layout, node: node, origin: origin, limits: limits)
+        let core = StoreCore(layout: layout, node: node, origin: origin, limits: limits, isMirror: isMirror)
         self.layout = layout
         self.node = node
         self.limits = limits
@@ -170,6 +170,7 @@ extension Registry.State {
             journal?.note(batch, leases: core.leases)
             for observer in observers { observer.registryDidChange(batch) }
         }
+        boundJournal()
         let waiters = hasChanged ? waiters.take(before: core.revision) : []
         return Registry.Told(outcomes: outcomes, waiters: waiters, revision: core.revision)
     }

@@ -32,6 +32,8 @@ package struct RegistryCounts: Hashable, Sendable {
     package var refusals = 0
     /// Operations of other nodes that were malformed or had no room.
     package var remoteRefused = 0
+    /// Of those, what had no room: too many entries, bytes of entries or leases.
+    package var remoteBeyondLimit = 0
     /// Tombstones given up under the memory bound, before their time.
     package var tombstonesEvicted = 0
     /// Changes given up under the feed's bounds.

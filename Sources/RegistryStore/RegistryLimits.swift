@@ -46,8 +46,21 @@ package struct RegistryLimits: Sendable {
     package var maxNodeNameBytes = 255
     /// Processes whose operations the causal context remembers.
     package var maxOrigins = 4096
+    /// Operations of other nodes have room up to so many times `maxEntries` and `maxMemoryBytes`: what their doors took
+    /// at the same time as those of this node must fit.
+    private static let remoteFactor = 2
     /// Holes remembered in the operations of one origin.
     package var maxGapsPerOrigin = 1024
 
     package init() {}
+
+    /// Entries beyond which no other node's entry is taken over.
+    package var remoteEntries: Int { Self.clampedProduct(maxEntries, Self.remoteFactor) }
+    /// Estimated bytes of entries beyond which no other node's write is taken over that makes them more.
+    package var remoteMemoryBytes: Int { Self.clampedProduct(maxMemoryBytes, Self.remoteFactor) }
+
+    private static func clampedProduct(_ a: Int, _ b: Int) -> Int {
+        let product = a.multipliedReportingOverflow(by: b)
+        return product.overflow ? .max : product.partialValue
+    }
 }

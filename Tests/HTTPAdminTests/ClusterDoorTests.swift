@@ -81,7 +81,8 @@ private final class RecordingCluster: ClusterControl {
             phase: "ready", origin: 1, contextHash: .max, entriesHash: 0x10,
             origins: [.init(origin: 1, head: .max, floor: 2, gaps: 3, hash: 4)])
         sync.peers = [
-            .init(name: "n2", agreedUnixMilliseconds: 1_700_000_000_000), .init(name: "n3", agreedUnixMilliseconds: nil),
+            .init(name: "n2", agreedUnixMilliseconds: 1_700_000_000_000),
+            .init(name: "n3", agreedUnixMilliseconds: nil),
         ]
         sync.queues = [("deltas", 5)]
         return sync
@@ -194,8 +195,10 @@ struct ClusterDoorTests {
             (.post, "join", "", "body "), (.post, "join", "[]", "body "),
             (.post, "join", "{}", "addresses: 0 of them, expected 1 to 64 of HOST:PORT"),
             (.post, "join", #"{"addresses":[1]}"#, "addresses: expected strings only, got 1"),
-            (.post, "join", #"{"addresses":[\#(Array(repeating: #""a""#, count: 65).joined(separator: ","))]}"#,
-                "addresses: 65 of them"),
+            (
+                .post, "join", #"{"addresses":[\#(Array(repeating: #""a""#, count: 65).joined(separator: ","))]}"#,
+                "addresses: 65 of them"
+            ),
             (.post, "join", #"{"x":"\#(String(repeating: "x", count: 20_000))"}"#, "body: 20008 octets"),
             (.put, "preserve", "{}", "on: expected true or false, got nothing"),
             (.put, "preserve", #"{"on":"yes"}"#, #"on: expected true or false, got "yes""#),

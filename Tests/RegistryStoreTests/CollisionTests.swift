@@ -128,23 +128,29 @@ struct CollisionTests {
         #expect(fixture.registry.counts().skippedValuesTotal == 1)
     }
 
-    @Test("an etcd value with service and id is that instance, unless the id is taken")
+    @Test("an etcd value with service and id is that instance, until a later one names the id")
     func etcdClaimsID() throws {
         let fixture = try Fixture()
         let first = fixture.key("web/one")
         let second = fixture.key("web/two")
         try fixture.put(first, #"{"host":"10.0.0.1","service":"web","id":"x"}"#)
         try fixture.put(second, #"{"host":"10.0.0.2","service":"web","id":"x"}"#)
-        #expect(fixture.entry(id: "x")?.key == first)
-        let loser = try #require(fixture.entry(second))
-        #expect(loser.identity?.id == SHA256.hex(second, digits: 16))
-        #expect(fixture.entry(id: SHA256.hex(second, digits: 16)) === loser)
+        #expect(fixture.entry(id: "x")?.key == second)
+        let loser = try #require(fixture.entry(first))
+        #expect(loser.identity?.id == SHA256.hex(first, digits: 16))
+        #expect(fixture.entry(id: SHA256.hex(first, digits: 16)) === loser)
         #expect(fixture.registry.instances(namespace: .default, service: "web").count == 2)
 
         // An HTTP registration of the id replaces whoever holds it.
         let receipt = try fixture.register("shop", "x")
-        #expect(receipt.changes.map { text($0.key) }.contains(text(first)))
+        #expect(receipt.changes.map { text($0.key) }.contains(text(second)))
         #expect(fixture.entry(id: "x")?.instance?.service == "shop")
+        // Who is left has it when that goes.
+        let gone = try fixture.delete(try #require(fixture.entry(id: "x")).key)
+        #expect(gone.changes.count == 1)
+        #expect(fixture.entry(id: "x")?.key == first)
+        #expect(fixture.entry(id: SHA256.hex(first, digits: 16)) == nil)
+        #expect(fixture.registry.inconsistency == nil)
     }
 
     @Test("no registration can take the id that an etcd key got from its name")
@@ -167,13 +173,19 @@ struct CollisionTests {
         let key = fixture.key("web/one")
         try fixture.register("shop", SHA256.hex(key, digits: 16))
         try fixture.put(key, #"{"host":"10.0.0.1"}"#)
-        #expect(fixture.entry(key)?.identity?.id == SHA256.hex(key, digits: 64))
+        #expect(fixture.entry(key)?.identity?.id == KeyID.long(key))
         #expect(fixture.registry.counts().instances == 2)
         try fixture.put(key, #"{"host":"10.0.0.2"}"#)
-        #expect(fixture.entry(key)?.identity?.id == SHA256.hex(key, digits: 64))
-        // Free again: the next write takes it, and those after it keep it.
+        #expect(fixture.entry(key)?.identity?.id == KeyID.long(key))
+        // The long form is nobody's to take.
+        guard case .invalid(field: "id", _, _) = refusal({ try fixture.register("shop", KeyID.long(key)) }) else {
+            Issue.record("an id that a key may have was registered")
+            return
+        }
+        // Free again: the key has it at once, and keeps it.
         let holder = try #require(fixture.entry(id: SHA256.hex(key, digits: 16)))
         try fixture.registry.apply([.delete(namespace: .default, key: holder.key)])
+        #expect(fixture.entry(id: SHA256.hex(key, digits: 16))?.key == key)
         for address in ["10.0.0.3", "10.0.0.4"] {
             try fixture.put(key, #"{"host":"\#(address)"}"#)
             #expect(fixture.entry(id: SHA256.hex(key, digits: 16))?.key == key)

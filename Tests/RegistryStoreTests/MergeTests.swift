@@ -58,12 +58,12 @@ struct MergeTests {
             value: version.kind == .write ? .bytes(Array(value.utf8)) : nil)
     }
 
-    static func store(origin: UInt64 = 99, node: String = "here") throws -> StoreCore {
+    static func store(origin: UInt64 = 99, node: String = "here", isMirror: Bool = false) throws -> StoreCore {
         var limits = RegistryLimits()
         limits.maxLeases = 100
         limits.feedEvents = 10
         let layout = KeyLayout(prefix: "skydns", domain: try OwnerName("skydns.local"))
-        return StoreCore(layout: layout, node: node, origin: origin, limits: limits)
+        return StoreCore(layout: layout, node: node, origin: origin, limits: limits, isMirror: isMirror)
     }
 
     static let now = Moment(monotonic: 1000, unix: 1_700_000_000_000)
@@ -275,6 +275,30 @@ struct MergeTests {
             let last = core.merge([expiry], now: late).receipt.changes.map(\.kind)
             #expect(last == [.expiry])
         }
+    }
+
+    @Test("what is only written again loses to what somebody wrote meanwhile, and to the end of that")
+    func rewritten() throws {
+        var core = try Self.store()
+        let key = core.layout.primaryKey(service: "s", id: "i")
+        let registration = Registration(
+            host: .ipv4(1),
+            instance: InstanceAttributes(service: "s", id: "i", endpointType: "tcp", endpoint: "0.0.0.1"))
+        let intent = Intent.put(
+            namespace: .default, key: key, value: .registration(registration), lease: .own(milliseconds: 60_000))
+        let first = try core.apply([intent], now: Self.now).receipt.changes[0].version
+        let later = Moment(monotonic: 5000, unix: Self.now.unix + 5000)
+        var operation = RemoteOperation(
+            namespace: .default, key: key, version: Version(hlc: first.hlc, kind: .expiry, origin: 1, sequence: 1),
+            value: nil)
+        // The lease runs here: written again, though no later than it was.
+        let again = core.merge([operation], now: later).receipt.changes[0].version
+        #expect(again.kind == .write && again > operation.version && again.isOfSameWrite(as: first))
+        // Another node wrote before that was written again, and ended what it wrote. This node never saw the write.
+        operation.version = Version(
+            hlc: UInt64(later.unix - 1000) << 16, kind: .expiry, origin: 1, sequence: 2)
+        #expect(core.merge([operation], now: later).receipt.changes.map(\.kind) == [.expiry])
+        #expect(core.leases.count == 0)
     }
 
     @Test("one id written at two keys: the greater version keeps it on every node")

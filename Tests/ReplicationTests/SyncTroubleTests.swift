@@ -40,6 +40,8 @@ struct SyncTroubleTests {
     @Test("A puller that breaks off is noticed, and its place is free again")
     func abortedByPuller() async throws {
         try await withSyncNodes(2) {
+            // Sealed, for checksums take long in debug builds.
+            Wrapping.sealed.apply(&$0)
             $0.sync.servedMax = 1
         } _: { nodes in
             let (a, b) = (nodes[0], nodes[1])
@@ -50,7 +52,7 @@ struct SyncTroubleTests {
                     .put(namespace: .default, key: SyncNode.key(number), value: .bytes(value), lease: .permanent)
                 ])
             }
-            try await SyncEnd.dialling(a, from: b) { end in
+            try await SyncEnd.dialling(a, from: b, isSealed: true) { end in
                 try await end.send(Frame(.want(WantFrame(session: 1, context: []))))
                 guard case .page(1, _) = try await end.receive()?.body else { throw Waited(description: "no page") }
                 // While it is served, another one is told to come back.
@@ -325,6 +327,10 @@ struct SyncTroubleTests {
                 ({ _ in Frame(.delta([])) }, .unexpected("delta")),
                 ({ _ in Frame(.want(WantFrame(session: 0, context: []))) }, .unexpected("want")),
                 ({ _ in Frame(.bye(ByeFrame(reason: ByeFrame.Reason(rawValue: 99)))) }, .bye(.init(rawValue: 99))),
+                (
+                    { _ in Frame(.bye(ByeFrame(reason: .busy, retryMilliseconds: .max))) },
+                    .busy(retryMilliseconds: 60_000)
+                ),
             ]
             for (answer, expected) in answers {
                 a.application.set { sync, stream in

@@ -6,13 +6,11 @@ struct Row: Hashable, Sendable {
     enum Flag {
         /// The value is a registration's form, not the bytes of an etcd door.
         static let registration: Int64 = 1
-        /// `KeptEntry.isShownByKey`.
-        static let shownByKey: Int64 = 2
         /// The lease is of this entry alone; `length` is its own.
-        static let ownLease: Int64 = 4
-        static let suspended: Int64 = 8
+        static let ownLease: Int64 = 2
+        static let suspended: Int64 = 4
         /// Of a tombstone: the entry had a lease.
-        static let wasLeased: Int64 = 16
+        static let wasLeased: Int64 = 8
     }
 
     var namespace: String
@@ -62,7 +60,6 @@ struct Row: Hashable, Sendable {
             value = RegistrationBytes.encode(registration)
             flags |= Flag.registration
         }
-        if entry.isShownByKey { flags |= Flag.shownByKey }
         (hlc, origin, sequence) = (entry.version.hlc, entry.version.origin, entry.version.sequence)
         time = entry.registeredAt
         lease = entry.lease?.rawValue ?? 0
@@ -107,7 +104,7 @@ struct Row: Hashable, Sendable {
                 ownLease: own.map {
                     KeptLease(
                         id: $0, milliseconds: length, isShared: false, isSuspended: has(Flag.suspended), home: home)
-                }, isShownByKey: has(Flag.shownByKey)))
+                }))
     }
 
     private func put(_ value: [UInt8]) -> PutValue? {

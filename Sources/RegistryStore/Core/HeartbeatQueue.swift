@@ -43,6 +43,8 @@ extension StoreCore {
     mutating func forward(_ slot: UInt32, now: Moment) -> Bool {
         guard canForward(slot) else { return false }
         let id = leases.id(slot)
+        // The lease may have ended with the batch that renewed it.
+        guard id.rawValue != 0 else { return false }
         forwarding?.add(ForwardedHeartbeat(id: id, home: leases.homeName(slot), at: now.monotonic))
         return true
     }

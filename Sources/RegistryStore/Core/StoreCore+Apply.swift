@@ -6,7 +6,7 @@ extension StoreCore {
             try Validation.bound("intents", intents.count, limits.maxIntentsPerBatch)
             for (index, intent) in intents.enumerated() { try perform(intent, at: index, &batch, now: now) }
             if batch.changes.contains(where: \.contentChanged) { try checkFence() }
-            try checkKeeping(batch.changes)
+            try checkKeeping(batch)
         } catch {
             rollBack(batch, now: now)
             for intent in intents { dropEmpty(intent.namespace) }
@@ -79,22 +79,25 @@ extension StoreCore {
         leases.setHome(slot, 0)
         leases.start(slot, length: leases.length(slot), suspended: false, now: now)
         for entry in leases.owner(slot).entries {
-            rewrite(entry, over: entry.version.hlc, &batch, now: now)
+            rewrite(entry, over: entry.version.hlc, &batch)
             if let version = batch.changes.last?.version { _ = leases.takesHome(slot, of: version) }
         }
     }
 
-    /// Writes an entry again as it is, with a new version; while the node is fenced, with the least one that wins.
-    mutating func rewrite(_ entry: Entry, over hlc: UInt64, _ batch: inout Batch, now: Moment) {
-        let known = max(hlc, entry.version.hlc)
-        let version =
-            fence == nil ? clock.next(.write, over: known, unix: now.unix) : clock.least(.write, over: known)
+    /// Writes an entry again as it is, with the least version that wins: nobody asked for this, so it must not win over
+    /// what somebody asks for elsewhere.
+    mutating func rewrite(_ entry: Entry, over hlc: UInt64, _ batch: inout Batch) {
+        let index = space(entry.namespace)
+        let version = clock.least(.write, over: max(hlc, entry.version.hlc))
         let current = Entry(
             namespace: entry.namespace, key: entry.key, content: entry.content, storedValue: entry.storedValue,
             lease: entry.lease, deadlineSlot: entry.deadlineSlot, version: version,
             createRevision: entry.createRevision, modRevision: batch.revision, putCount: entry.putCount &+ 1,
-            registeredAt: entry.registeredAt, derivedIdentity: entry.derivedIdentity)
-        swap(entry, for: current, in: space(entry.namespace))
+            registeredAt: entry.registeredAt,
+            derivedIdentity: identity(
+                of: entry.content, key: entry.key, version: version, modRevision: batch.revision, over: entry,
+                in: index))
+        replace(entry, by: current, in: index, &batch)
         batch.changes.append(
             Change(
                 kind: .write, previous: entry, current: current, contentChanged: true, version: version,
@@ -127,7 +130,14 @@ extension StoreCore {
         if let previous, isEqual {
             version = previous.version
         } else {
-            version = clock.next(.write, over: known(previous, namespace, key, batch), unix: now.unix)
+            var known = known(previous, namespace, key, batch)
+            // Who registers an id gets it, also from those that are ahead of this clock.
+            if case .registration(let registration)? = value, let id = registration.claimedID,
+                let other = index.firstWaiting(for: id)
+            {
+                known = max(known ?? 0, other.version.hlc)
+            }
+            version = clock.next(.write, over: known, unix: now.unix)
         }
         if !draft.isSame { draft.shareTexts(in: index) }
         let current = Entry(
@@ -136,9 +146,10 @@ extension StoreCore {
             createRevision: previous?.createRevision ?? batch.revision, modRevision: batch.revision,
             putCount: (previous?.putCount ?? 0) &+ 1,
             registeredAt: draft.isSame ? previous?.registeredAt ?? now.unix : now.unix,
-            derivedIdentity: draft.derivedIdentity)
+            derivedIdentity: identity(
+                of: draft.content, key: key, version: version, modRevision: batch.revision, over: previous, in: index))
         try checkRoom(for: current, over: previous, in: index)
-        swap(previous, for: current, in: index)
+        replace(previous, by: current, in: index, &batch)
         if let reason = draft.skipReason {
             batch.skipped[batch.changes.count] = SkippedValue(namespace: namespace, key: key, reason: reason)
         }

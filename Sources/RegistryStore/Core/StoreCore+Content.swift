@@ -3,7 +3,6 @@ extension StoreCore {
     struct Draft {
         var content: Content
         var storedValue: [UInt8]?
-        var derivedIdentity: InstanceIdentity?
         /// Value and meaning are those of the entry before.
         var isSame = false
         /// Why the DNS and the HTTP dialects cannot use a value that lies where they look.
@@ -26,12 +25,14 @@ extension StoreCore {
         case .bytes(let bytes):
             try Validation.bound("value_bytes", bytes.count, limits.maxValueBytes)
             if let previous, Self.value(of: previous) == bytes { return Self.same(previous) }
-            return draft(bytes, key: key, over: previous, in: index)
+            return draft(bytes, key: key)
         case .registration(let registration):
             try Validation.check(registration, limits: limits)
             var registration = registration
             registration.host = registration.host.canonical
-            if let previous, previous.storedValue == nil, previous.registration?.hasSameBytes(as: registration) == true
+            // One that has lost its id takes it back.
+            if let previous, previous.storedValue == nil, previous.derivedIdentity == nil,
+                previous.registration?.hasSameBytes(as: registration) == true
             {
                 return Self.same(previous)
             }
@@ -42,9 +43,7 @@ extension StoreCore {
     }
 
     static func same(_ entry: Entry) -> Draft {
-        Draft(
-            content: entry.content, storedValue: entry.storedValue, derivedIdentity: entry.derivedIdentity,
-            isSame: true)
+        Draft(content: entry.content, storedValue: entry.storedValue, isSame: true)
     }
 
     /// The entry of another key that a registration of this id replaces. An id that was derived from an etcd key is not
@@ -59,9 +58,7 @@ extension StoreCore {
     }
 
     /// What bytes mean under a key. Never fails: what is no service is opaque.
-    ///
-    /// - Parameter previous: the key's entry before, whose identity is taken over where the key alone makes it.
-    func draft(_ bytes: [UInt8], key: [UInt8], over previous: Entry? = nil, in index: NamespaceIndex) -> Draft {
+    func draft(_ bytes: [UInt8], key: [UInt8]) -> Draft {
         var draft = Draft(content: .opaque, storedValue: bytes)
         guard layout.mayHoldService(key) else { return draft }
         let value: SkyDNSValue
@@ -84,46 +81,7 @@ extension StoreCore {
             return draft
         }
         draft.content = .service(registration)
-        if isShown {
-            draft.derivedIdentity =
-                previous?.identityOfKey(under: registration) ?? identity(of: registration, key: key, in: index)
-        }
         return draft
-    }
-
-    /// The identity of a value that an etcd door wrote; nil when its own `id` holds.
-    func identity(
-        of registration: Registration, key: [UInt8], in index: NamespaceIndex
-    ) -> InstanceIdentity? {
-        if let instance = registration.instance {
-            if !instance.id.isEmpty, isFree(instance.id, for: key, in: index) { return nil }
-            return InstanceIdentity(service: instance.service, id: derivedID(key, in: index), tags: instance.tags)
-        }
-        guard let names = layout.identity(ofKey: key) else { return nil }
-        return InstanceIdentity(service: names.service, id: derivedID(key, in: index), tags: names.tags)
-    }
-
-    private func isFree(_ id: String, for key: [UInt8], in index: NamespaceIndex) -> Bool {
-        (index.find(id: id)?.key ?? key) == key
-    }
-
-    /// Of an id that is derived from a key.
-    static let derivedIDDigits = 16
-
-    /// 16 digits of the key's SHA-256; all 64 when somebody registered an instance under the short form on purpose.
-    func derivedID(_ key: [UInt8], in index: NamespaceIndex) -> String {
-        let short = SHA256.hex(key, digits: Self.derivedIDDigits)
-        return isFree(short, for: key, in: index) ? short : SHA256.hex(key, digits: 64)
-    }
-}
-
-extension Entry {
-    /// The identity that the key alone makes, when it is this entry's and a registration would have it again.
-    fileprivate func identityOfKey(under registration: Registration) -> InstanceIdentity? {
-        guard registration.instance == nil, self.registration?.instance == nil, let derivedIdentity,
-            derivedIdentity.id.utf8.count == StoreCore.derivedIDDigits
-        else { return nil }
-        return derivedIdentity
     }
 }
 

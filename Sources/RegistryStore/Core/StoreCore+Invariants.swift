@@ -55,6 +55,10 @@ extension StoreCore {
         var visible = 0
         var problem: String?
         index.byKey.forEach { entry in
+            if !isShownAsDue(entry, in: index) {
+                problem = "\(entry.indexedID ?? "nothing") is not the id that is its key's due"
+                return false
+            }
             guard let id = entry.indexedID else { return true }
             visible += 1
             if index.find(id: id) !== entry { problem = "id \(id) does not lead to its entry" }
@@ -63,6 +67,15 @@ extension StoreCore {
         if let problem { return problem }
         if visible != index.byID.count || visible != index.byService.count { return "ids and services do not agree" }
         return index.serviceCount == index.serviceNames().count ? nil : "the number of services is wrong"
+    }
+
+    /// Whether an entry has the first of the ids that it may have.
+    private func isShownAsDue(_ entry: Entry, in index: NamespaceIndex) -> Bool {
+        let identity = identity(
+            of: entry.content, key: entry.key, version: entry.version, modRevision: entry.modRevision, over: nil,
+            in: index)
+        guard ByteOrder.same(identity?.id ?? entry.instance?.id ?? "", entry.indexedID ?? "") else { return false }
+        return entry.missedIDs.allSatisfy { id, _ in index.firstWaiting(for: id) != nil }
     }
 
     private func checkLease(of entry: Entry) -> String? {

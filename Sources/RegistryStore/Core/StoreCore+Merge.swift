@@ -20,16 +20,22 @@ extension StoreCore {
         var fresh: [RemoteOperation] = []
         var refused = 0
         for operation in operations where isOpen(self, operation) {
-            guard isAcceptable(operation), hasRoom(forLeaseOf: operation) else {
+            guard isAcceptable(operation) else {
                 refused += 1
+                continue
+            }
+            let index = space(operation.namespace)
+            let current = index.byKey.find(operation.key)
+            let known = current?.version ?? tombstones.find(operation.namespace, operation.key)?.version
+            let wins = MergeRule.wins(operation.version, over: known)
+            guard !wins || hasRoom(for: operation, over: current) else {
+                refused += 1
+                counters.remoteBeyondLimit += 1
                 continue
             }
             clock.observe(operation.version.hlc, unix: now.unix)
             remember(operation.version)
-            let index = space(operation.namespace)
-            let current = index.byKey.find(operation.key)
-            let known = current?.version ?? tombstones.find(operation.namespace, operation.key)?.version
-            guard MergeRule.wins(operation.version, over: known) else {
+            guard wins else {
                 settle(&self, operation, current, &batch)
                 continue
             }
@@ -86,19 +92,26 @@ extension StoreCore {
         }
     }
 
-    /// Whether the lease of an operation is known or has a free slot.
-    private func hasRoom(forLeaseOf operation: RemoteOperation) -> Bool {
-        guard let lease = operation.lease, leases.isFull else { return true }
-        return leases.slot(of: lease.id) != nil
+    /// Whether a write has room: its entry within the bounds of what comes from others, and its lease, which is known
+    /// or finds a free slot.
+    private func hasRoom(for operation: RemoteOperation, over current: Entry?) -> Bool {
+        if let lease = operation.lease, leases.isFull, leases.slot(of: lease.id) == nil { return false }
+        guard let value = operation.value else { return true }
+        if current == nil, entryCount >= limits.remoteEntries { return false }
+        let growth = Entry.cost(of: value, key: operation.key) - (current?.cost ?? 0)
+        return growth <= 0 || growth <= limits.remoteMemoryBytes - entryBytes
     }
 
     /// Ends an entry, unless it is an expiry of a lease that this node counts and that has not run out: then the entry
-    /// is written anew, so that no clock but the home's can expire it.
+    /// is written anew, so that no clock but the home's can expire it. The expiry of a later write, which this node never
+    /// saw, ends what it replaced as well: written anew, the older content would win over the later one.
     private mutating func end(
         _ entry: Entry, by operation: RemoteOperation, in index: NamespaceIndex, _ batch: inout Batch, now: Moment
     ) {
-        if operation.version.kind == .expiry, runsHere(entry, now: now), clock.plantedFault != .noReassert {
-            rewrite(entry, over: operation.version.hlc, &batch, now: now)
+        if operation.version.kind == .expiry, operation.version.isOfSameWrite(as: entry.version),
+            runsHere(entry, now: now), clock.plantedFault != .noReassert
+        {
+            rewrite(entry, over: operation.version.hlc, &batch)
         } else {
             remove(entry, version: operation.version, in: index, &batch)
             if let change = batch.changes.last { bury(change, now: now) }
@@ -109,15 +122,22 @@ extension StoreCore {
         _ operation: RemoteOperation, _ value: PutValue, over previous: Entry?, in index: NamespaceIndex,
         _ batch: inout Batch, now: Moment
     ) {
-        var draft = remoteDraft(value, operation, in: index, &batch)
+        var draft =
+            switch value {
+            case .bytes(let bytes): draft(bytes, key: operation.key)
+            case .registration(let registration): Draft(content: .service(registration), storedValue: nil)
+            }
         draft.shareTexts(in: index)
         let lease = hold(operation.lease, as: operation.version, of: previous, &batch, now: now)
         let current = Entry(
             namespace: index.namespace, key: previous?.key ?? operation.key, content: draft.content,
             storedValue: draft.storedValue, lease: lease.id, deadlineSlot: lease.slot, version: operation.version,
             createRevision: previous?.createRevision ?? batch.revision, modRevision: batch.revision,
-            putCount: (previous?.putCount ?? 0) &+ 1, registeredAt: now.unix, derivedIdentity: draft.derivedIdentity)
-        swap(previous, for: current, in: index)
+            putCount: (previous?.putCount ?? 0) &+ 1, registeredAt: now.unix,
+            derivedIdentity: identity(
+                of: draft.content, key: operation.key, version: operation.version, modRevision: batch.revision,
+                over: previous, in: index))
+        replace(previous, by: current, in: index, &batch)
         if let reason = draft.skipReason {
             batch.skipped[batch.changes.count] = SkippedValue(
                 namespace: index.namespace, key: operation.key, reason: reason)
@@ -126,51 +146,6 @@ extension StoreCore {
             Change(
                 kind: .write, previous: previous, current: current, contentChanged: true, version: operation.version))
         if let change = batch.changes.last { bury(change, now: now) }
-    }
-
-    /// The meaning of a remote value. When its id belongs to another key here, the greater version keeps it and the
-    /// other is shown by its key, so that all nodes agree whatever came first.
-    private mutating func remoteDraft(
-        _ value: PutValue, _ operation: RemoteOperation, in index: NamespaceIndex, _ batch: inout Batch
-    ) -> Draft {
-        let claimed: String?
-        switch value {
-        case .registration(let registration): claimed = registration.instance?.id
-        case .bytes(let bytes):
-            let draft = draft(bytes, key: operation.key, in: index)
-            guard case .service(let registration) = draft.content, let id = registration.instance?.id, !id.isEmpty
-            else {
-                return draft
-            }
-            claimed = id
-        }
-        if let claimed, let holder = index.find(id: claimed), holder.key != operation.key, holder.instance != nil,
-            holder.derivedIdentity == nil, holder.version < operation.version
-        {
-            demote(holder, in: index, &batch)
-        }
-        switch value {
-        case .bytes(let bytes): return draft(bytes, key: operation.key, in: index)
-        case .registration(let registration):
-            var draft = Draft(content: .service(registration), storedValue: nil)
-            draft.derivedIdentity = identity(of: registration, key: operation.key, in: index)
-            return draft
-        }
-    }
-
-    /// Takes the id from an entry, which keeps everything else, its version included.
-    mutating func demote(_ entry: Entry, in index: NamespaceIndex, _ batch: inout Batch) {
-        guard let instance = entry.instance else { return }
-        let identity = InstanceIdentity(
-            service: instance.service, id: derivedID(entry.key, in: index), tags: instance.tags)
-        let current = Entry(
-            namespace: entry.namespace, key: entry.key, content: entry.content, storedValue: entry.storedValue,
-            lease: entry.lease, deadlineSlot: entry.deadlineSlot, version: entry.version,
-            createRevision: entry.createRevision, modRevision: batch.revision, putCount: entry.putCount,
-            registeredAt: entry.registeredAt, derivedIdentity: identity)
-        swap(entry, for: current, in: index)
-        batch.changes.append(
-            Change(kind: .write, previous: entry, current: current, contentChanged: true, version: entry.version))
     }
 
     /// The slot of the lease that an operation names: made, or taken over with what the operation says of it.

@@ -6,8 +6,10 @@ extension StoreCore {
     mutating func mirror(
         _ spaces: [MirroredSpace], revision wanted: Int64, restarts: Bool, now: Moment
     ) -> (outcome: Outcome, newLeases: [LeaseID], refused: Int) {
+        // A cluster that lies may give any number.
+        let wanted = max(0, wanted)
         // Two batches never share a revision, also when one repairs what an earlier one should have brought.
-        var batch = beginBatch(revision: restarts ? wanted : max(wanted, revision + 1))
+        var batch = beginBatch(revision: restarts ? wanted : max(wanted, nextRevision))
         var mirror = MirrorBatch(ended: endedLeases(by: spaces, now: now))
         for space in spaces {
             let index = self.space(space.namespace)
@@ -50,7 +52,7 @@ extension StoreCore {
         let previous = index.byKey.find(value.key)
         guard !value.key.isEmpty, value.key.count <= limits.maxKeyBytes, value.value.count <= limits.maxValueBytes
         else { return refuse(previous, &mirror, &batch, now: now) }
-        var draft = mirroredDraft(value, over: previous, in: index, &batch)
+        var draft = mirroredDraft(value, over: previous)
         if !draft.isSame { draft.shareTexts(in: index) }
         guard let lease = hold(value.lease, &mirror, of: previous) else {
             return refuse(previous, &mirror, &batch, now: now)
@@ -67,12 +69,14 @@ extension StoreCore {
             storedValue: draft.storedValue, lease: lease.id, deadlineSlot: lease.slot, version: version,
             createRevision: value.createRevision, modRevision: value.modRevision, putCount: value.putCount,
             registeredAt: draft.isSame ? previous?.registeredAt ?? now.unix : now.unix,
-            derivedIdentity: draft.derivedIdentity)
+            derivedIdentity: identity(
+                of: draft.content, key: value.key, version: version, modRevision: value.modRevision, over: previous,
+                in: index))
         guard hasRoom(for: current, over: previous) else {
             if lease.slot != LeaseDeadlines.none { mirror.touched.insert(lease.slot) }
             return refuse(previous, &mirror, &batch, now: now)
         }
-        swap(previous, for: current, in: index)
+        replace(previous, by: current, in: index, &batch)
         if let reason = draft.skipReason {
             batch.skipped[batch.changes.count] = SkippedValue(
                 namespace: index.namespace, key: value.key, reason: reason)
@@ -81,24 +85,14 @@ extension StoreCore {
             Change(kind: .write, previous: previous, current: current, contentChanged: !isEqual, version: version))
     }
 
-    /// The meaning of a value. An id that two keys claim belongs to the one that was put last, whatever the order in
-    /// which they are heard of.
-    private mutating func mirroredDraft(
-        _ value: MirroredValue, over previous: Entry?, in index: NamespaceIndex, _ batch: inout Batch
-    ) -> Draft {
+    private func mirroredDraft(_ value: MirroredValue, over previous: Entry?) -> Draft {
         if let previous, Self.value(of: previous) == value.value { return Self.same(previous) }
-        var draft = draft(value.value, key: value.key, in: index)
+        var draft = draft(value.value, key: value.key)
         guard case .service(let registration) = draft.content, let instance = registration.instance,
             !instance.id.isEmpty
         else { return draft }
-        if let holder = index.find(id: instance.id), holder.key != value.key, holder.instance != nil,
-            holder.derivedIdentity == nil, holder.modRevision < value.modRevision
-        {
-            demote(holder, in: index, &batch)
-            draft = self.draft(value.value, key: value.key, in: index)
-        }
         // What a dialect registered, here or at another node, is what it would be in a store of our own.
-        if draft.derivedIdentity == nil, !ByteOrder.same(instance.origin, SkyDNSMessage.etcdOrigin),
+        if !ByteOrder.same(instance.origin, SkyDNSMessage.etcdOrigin),
             value.key == layout.primaryKey(service: instance.service, id: instance.id)
                 || value.key == layout.hiddenKey(service: instance.service, id: instance.id),
             SkyDNSMessage.encode(registration) == value.value
@@ -227,7 +221,7 @@ extension StoreCore {
         case .put(_, let key, let value, let lease, let preconditions):
             let before = batch.changes.count
             try perform(intent, at: place, &batch, now: now)
-            return batch.changes[before...].compactMap { change in
+            return Self.asked(batch.changes[before...]).compactMap { change in
                 guard let current = change.current else {
                     // The entry that had the id before; somebody else may have put another one there meanwhile.
                     return change.previous.map { .delete($0, isGuarded: true) }

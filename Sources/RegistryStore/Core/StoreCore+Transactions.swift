@@ -13,7 +13,7 @@ extension StoreCore {
             var place = 0
             results = try run(plan, &place, &batch, now: now)
             if batch.changes.contains(where: \.contentChanged) { try checkFence() }
-            try checkKeeping(batch.changes)
+            try checkKeeping(batch)
         } catch {
             rollBack(batch, now: now)
             for intent in intents { dropEmpty(intent.namespace) }
@@ -86,7 +86,7 @@ extension StoreCore {
                 let before = batch.changes.count
                 try perform(intent, at: place, &batch, now: now)
                 place += 1
-                results.append(.changes(Array(batch.changes[before...])))
+                results.append(.changes(Self.asked(batch.changes[before...])))
             case .range(let namespace, let lower, let upper, let limit, let past):
                 if let past {
                     results.append(

@@ -4,6 +4,7 @@
 /// the core with a lock, reads the clock, and tells the observers.
 struct StoreCore: ~Copyable {
     let layout: KeyLayout
+    let isMirror: Bool
     let limits: RegistryLimits
     var namespaces: [Namespace: NamespaceIndex] = [:]
     var leases: LeaseTable
@@ -15,6 +16,8 @@ struct StoreCore: ~Copyable {
     var context: CausalContext
     /// Why nothing can be kept on the disk now; nil when it can, or need not be.
     var keepingFailure: RegistryError?
+    /// As long as that is so: the last revision that an equal put may take.
+    var equalPutsThrough = Int64.max
     /// Since when an origin of the context has had neither entry nor tombstone, in monotonic milliseconds.
     var idleOrigins: [UInt64: Int64] = [:]
     /// When origins were looked through last, in monotonic milliseconds.
@@ -45,11 +48,13 @@ struct StoreCore: ~Copyable {
         var expirations = 0
         var refusals = 0
         var remoteRefused = 0
+        var remoteBeyondLimit = 0
     }
 
     /// `origin` must differ between any two processes that ever share a cluster.
-    init(layout: KeyLayout, node: String, origin: UInt64, limits: RegistryLimits) {
+    init(layout: KeyLayout, node: String, origin: UInt64, limits: RegistryLimits, isMirror: Bool = false) {
         self.layout = layout
+        self.isMirror = isMirror
         self.limits = limits
         leases = LeaseTable(node: node, origin: origin, slotsMax: limits.maxLeases)
         tombstones = TombstoneTable(limits: limits)
@@ -72,6 +77,10 @@ struct StoreCore: ~Copyable {
         var changed: [LeaseRecord] = []
         var ended: [UInt32] = []
         var renewals = 0
+        /// Granted leases whose last entry has left them.
+        var left: [UInt32] = []
+        /// Ids that entries have left and that others wait for.
+        var freed: [(namespace: Namespace, id: String)] = []
         /// Slots of leases counted elsewhere whose heartbeats are to be passed on.
         var forwarded: [UInt32] = []
         /// A removal in this batch: a later put of the key must be newer than it.
@@ -94,7 +103,10 @@ struct StoreCore: ~Copyable {
         var refused = 0
     }
 
-    func beginBatch() -> Batch { Batch(revision: revision + 1, clockBefore: clock) }
+    func beginBatch() -> Batch { Batch(revision: nextRevision, clockBefore: clock) }
+
+    /// An external store may have said the greatest number there is; it is given again then.
+    var nextRevision: Int64 { revision == .max ? .max : revision + 1 }
 
     /// A batch of a mirror, whose revisions are the external store's.
     func beginBatch(revision: Int64) -> Batch { Batch(revision: revision, clockBefore: clock) }
@@ -104,7 +116,10 @@ struct StoreCore: ~Copyable {
 
     /// Makes a batch final: ends leases, keeps tombstones, appends to the feed.
     mutating func commit(_ batch: Batch, now: Moment) -> Outcome {
+        var batch = batch
+        settleIDs(&batch)
         for slot in batch.ended { leases.release(slot) }
+        releaseLeft(batch.left)
         counters.renewals += batch.renewals
         for slot in batch.forwarded { _ = forward(slot, now: now) }
         guard !batch.changes.isEmpty else {
@@ -112,14 +127,15 @@ struct StoreCore: ~Copyable {
         }
         var notices: [SkippedValue] = []
         for (index, change) in batch.changes.enumerated() {
-            if change.current != nil {
+            if change.isReshown {
+                continue
+            } else if change.current != nil {
                 counters.puts += 1
             } else if change.kind == .expiry {
                 counters.expirations += 1
             } else {
                 counters.deletes += 1
             }
-            if let previous = change.previous { forgetForeignLease(of: previous) }
             if !batch.hasTombstones { bury(change, now: now) }
             if change.contentChanged { skipped.remove(change.namespace, change.key) }
             if let notice = batch.skipped[index] {
@@ -131,17 +147,20 @@ struct StoreCore: ~Copyable {
         let result = ChangeBatch(revision: revision, changes: batch.changes)
         feed.append(result)
         return Outcome(
-            receipt: Receipt(revision: revision, changes: batch.changes), batch: result, skipped: notices)
+            receipt: Receipt(revision: revision, changes: Self.asked(batch.changes[...])), batch: result,
+            skipped: notices)
     }
 
-    /// Forgets a granted lease that another node counts when its last key is gone: nobody will say that it has ended.
-    private mutating func forgetForeignLease(of entry: Entry) {
-        let slot = entry.deadlineSlot
-        guard let lease = entry.lease, leases.slot(of: lease) == slot, leases.isShared(slot), !leases.isHome(slot),
-            !leases.isMirrored(slot), leases.owner(slot).isEmpty
-        else { return }
-        leases.release(slot)
+    /// Forgets granted leases that others count and that have no key here any more. What becomes of them is known only
+    /// where they are counted, and never told here: there is no operation for a lease.
+    private mutating func releaseLeft(_ slots: [UInt32]) {
+        for slot in slots where leases.owner(slot).isEmpty && !leases.isHome(slot) && !leases.isMirrored(slot) {
+            leases.release(slot)
+        }
     }
+
+    /// Changes without those of entries that are only shown under another id because of them.
+    static func asked(_ changes: ArraySlice<Change>) -> [Change] { changes.filter { !$0.isReshown } }
 
     /// Makes the tombstone of a removal, or forgets that of a key that is there again.
     mutating func bury(_ change: Change, now: Moment) {
@@ -167,7 +186,7 @@ struct StoreCore: ~Copyable {
     /// The index of a namespace, made when it is missing; `dropEmpty` takes it away again.
     mutating func space(_ namespace: Namespace) -> NamespaceIndex {
         if let index = namespaces[namespace] { return index }
-        let index = NamespaceIndex(namespace: namespace)
+        let index = NamespaceIndex(namespace: namespace, ranksByRevision: isMirror)
         namespaces[namespace] = index
         return index
     }
@@ -206,7 +225,7 @@ struct StoreCore: ~Copyable {
 
     /// Removes an entry within a batch; a lease of its own ends with it.
     mutating func remove(_ entry: Entry, version: Version, in index: NamespaceIndex, _ batch: inout Batch) {
-        swap(entry, for: nil, in: index)
+        replace(entry, by: nil, in: index, &batch)
         if entry.lease != nil, !leases.isShared(entry.deadlineSlot) { batch.ended.append(entry.deadlineSlot) }
         batch.changes.append(
             Change(kind: version.kind, previous: entry, current: nil, contentChanged: true, version: version))

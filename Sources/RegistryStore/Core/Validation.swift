@@ -15,6 +15,9 @@ enum Validation {
         }
         guard !instance.service.isEmpty else { throw .invalid(field: "service", value: "", expected: "a name") }
         guard !instance.id.isEmpty else { throw .invalid(field: "id", value: "", expected: "an id") }
+        guard !KeyID.isLong(instance.id) else {
+            throw .invalid(field: "id", value: String(instance.id.prefix(64)), expected: "an id that is not a key's")
+        }
         try checkNoZero("service", instance.service)
         try bound("tags", instance.tags.count, limits.maxTags)
         try bound("registration_bytes", registration.textBytes, limits.maxRegistrationBytes)
@@ -67,10 +70,21 @@ extension InstanceAttributes {
 }
 
 extension Entry {
+    /// Of the object, its registration and its places in trees.
+    private static let fixedCost = 600
+
     /// Estimated memory of the entry with its places in the indexes: for budgets, not exact.
     var cost: Int {
-        var count = 600 + key.count + (storedValue?.count ?? 0)
+        var count = Self.fixedCost + key.count + (storedValue?.count ?? 0)
         if case .service(let registration) = content { count += registration.textBytes }
         return count
+    }
+
+    /// What the entry of a value costs at most. The texts of a registration are at most as long as its JSON.
+    static func cost(of value: PutValue, key: [UInt8]) -> Int {
+        switch value {
+        case .bytes(let bytes): fixedCost + key.count + 2 * bytes.count
+        case .registration(let registration): fixedCost + key.count + registration.textBytes
+        }
     }
 }

@@ -6,8 +6,15 @@ final class NamespaceIndex {
     private(set) var byService = OrderedTree<ServiceOrder>()
     /// Distinct service names.
     private(set) var serviceCount = 0
+    /// By id, those who would be shown under it if another one were not. Few ids have any.
+    private var waiting: [[UInt8]: WaitingClaims] = [:]
+    /// Who wrote last is told by mod revisions, which the nodes of a mirror share, not by versions.
+    let ranksByRevision: Bool
 
-    init(namespace: Namespace) { self.namespace = namespace }
+    init(namespace: Namespace, ranksByRevision: Bool = false) {
+        self.namespace = namespace
+        self.ranksByRevision = ranksByRevision
+    }
 
     var isEmpty: Bool { byKey.isEmpty }
 
@@ -15,6 +22,8 @@ final class NamespaceIndex {
     /// id of `current` must be free or held by `previous`.
     func replace(_ previous: Entry?, by current: Entry?) {
         if let previous, current == nil || !Self.sharesPlaces(previous, current) { unlist(previous) }
+        if let previous { stopWaiting(previous) }
+        if let current { wait(current) }
         if let current {
             byKey.insert(current)
             if current.isVisibleInstance { list(current) }
@@ -28,6 +37,31 @@ final class NamespaceIndex {
             let otherID = b.indexedID
         else { return false }
         return ByteOrder.same(service, otherService) && ByteOrder.same(id, otherID)
+    }
+
+    private func wait(_ entry: Entry) {
+        guard entry.derivedIdentity != nil else { return }
+        let order = claimOrder(key: entry.key, version: entry.version, modRevision: entry.modRevision)
+        for (id, isClaim) in entry.missedIDs {
+            let claims = waiting[Array(id.utf8)] ?? WaitingClaims()
+            claims.insert(WaitingClaim(entry: entry, order: Self.waitingOrder(isClaim: isClaim, order)))
+            waiting[Array(id.utf8)] = claims
+        }
+    }
+
+    private func stopWaiting(_ entry: Entry) {
+        guard entry.derivedIdentity != nil, !waiting.isEmpty else { return }
+        let order = claimOrder(key: entry.key, version: entry.version, modRevision: entry.modRevision)
+        for (id, isClaim) in entry.missedIDs {
+            guard let claims = waiting[Array(id.utf8)] else { continue }
+            claims.remove(Self.waitingOrder(isClaim: isClaim, order))
+            if claims.isEmpty { waiting[Array(id.utf8)] = nil }
+        }
+    }
+
+    /// Who gets an id when it is free.
+    func firstWaiting(for id: String) -> Entry? {
+        waiting.isEmpty ? nil : waiting[Array(id.utf8)]?.first
     }
 
     private func list(_ entry: Entry) {

@@ -28,12 +28,10 @@ package struct KeptEntry: Hashable, Sendable {
     package var lease: LeaseID?
     /// The lease when it is of this entry alone; a granted one is kept by itself.
     package var ownLease: KeptLease?
-    /// The HTTP dialects show the entry by its key, also where its value names an id.
-    package var isShownByKey: Bool
 
     package init(
         namespace: Namespace, key: [UInt8], value: PutValue, version: Version, registeredAt: Int64, lease: LeaseID?,
-        ownLease: KeptLease?, isShownByKey: Bool
+        ownLease: KeptLease?
     ) {
         self.namespace = namespace
         self.key = key
@@ -42,14 +40,12 @@ package struct KeptEntry: Hashable, Sendable {
         self.registeredAt = registeredAt
         self.lease = lease
         self.ownLease = ownLease
-        self.isShownByKey = isShownByKey
     }
 
     package init(_ entry: Entry, ownLease: KeptLease?) {
         self.init(
             namespace: entry.namespace, key: entry.key, value: entry.putValue, version: entry.version,
-            registeredAt: entry.registeredAt, lease: entry.lease, ownLease: ownLease,
-            isShownByKey: entry.derivedIdentity != nil)
+            registeredAt: entry.registeredAt, lease: entry.lease, ownLease: ownLease)
     }
 }
 

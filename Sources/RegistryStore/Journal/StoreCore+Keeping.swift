@@ -26,9 +26,10 @@ extension StoreCore {
             now: now)
     }
 
-    /// Throws when a batch changed what has to be kept while that cannot be.
-    func checkKeeping(_ changes: [Change]) throws(RegistryError) {
-        if let keepingFailure, changes.contains(where: \.contentChanged) { throw keepingFailure }
+    /// Throws when a batch changed what has to be kept while that cannot be, or takes a number that is not reserved.
+    func checkKeeping(_ batch: Batch) throws(RegistryError) {
+        guard let keepingFailure, !batch.changes.isEmpty else { return }
+        if batch.revision > equalPutsThrough || batch.changes.contains(where: \.contentChanged) { throw keepingFailure }
     }
 
     // MARK: Coming back
@@ -51,11 +52,14 @@ extension StoreCore {
         for lease in content.leases { _ = hold(lease, now: now) }
         var batch = beginBatch()
         var refused = 0
-        // Those first whose ids are their own: the others must not take them.
-        for shownByKey in [false, true] {
-            for kept in content.entries where kept.isShownByKey == shownByKey {
-                if !restore(kept, isRenamed: isRenamed, &batch, now: now) { refused += 1 }
+        for kept in content.entries where !restore(kept, isRenamed: isRenamed, &batch, now: now) { refused += 1 }
+        settleIDs(&batch)
+        // Of leases that others count none is kept without keys, but a damaged file may have lost those.
+        for lease in content.leases where lease.home != nil {
+            guard let slot = leases.slot(of: lease.id), leases.owner(slot).isEmpty, !leases.isHome(slot) else {
+                continue
             }
+            leases.release(slot)
         }
         return (finishRestore(batch), refused)
     }
@@ -84,7 +88,11 @@ extension StoreCore {
             guard let found else { return false }
             slot = found
         }
-        var draft = draft(of: kept, in: index)
+        var draft =
+            switch kept.value {
+            case .bytes(let bytes): draft(bytes, key: kept.key)
+            case .registration(let registration): Draft(content: .service(registration), storedValue: nil)
+            }
         draft.shareTexts(in: index)
         if slot != LeaseDeadlines.none { _ = leases.takesHome(slot, of: kept.version) }
         let isCountedHere = slot != LeaseDeadlines.none && leases.isHome(slot)
@@ -94,8 +102,9 @@ extension StoreCore {
             namespace: index.namespace, key: kept.key, content: draft.content, storedValue: draft.storedValue,
             lease: kept.lease, deadlineSlot: slot, version: version, createRevision: batch.revision,
             modRevision: batch.revision, putCount: 1, registeredAt: kept.registeredAt,
-            derivedIdentity: draft.derivedIdentity)
-        swap(nil, for: entry, in: index)
+            derivedIdentity: identity(
+                of: draft.content, key: kept.key, version: version, modRevision: batch.revision, over: nil, in: index))
+        replace(nil, by: entry, in: index, &batch)
         if let reason = draft.skipReason {
             batch.skipped[batch.changes.count] = SkippedValue(
                 namespace: index.namespace, key: kept.key, reason: reason)
@@ -103,22 +112,6 @@ extension StoreCore {
         batch.changes.append(
             Change(kind: .write, previous: nil, current: entry, contentChanged: true, version: version))
         return true
-    }
-
-    private func draft(of kept: KeptEntry, in index: NamespaceIndex) -> Draft {
-        var draft =
-            switch kept.value {
-            case .bytes(let bytes): self.draft(bytes, key: kept.key, in: index)
-            case .registration(let registration): Draft(content: .service(registration), storedValue: nil)
-            }
-        // Also when nobody has the id of its value any more: who knows it by its key's goes on with that.
-        if kept.isShownByKey, draft.derivedIdentity == nil, case .service(let registration) = draft.content,
-            let instance = registration.instance
-        {
-            draft.derivedIdentity = InstanceIdentity(
-                service: instance.service, id: derivedID(kept.key, in: index), tags: instance.tags)
-        }
-        return draft
     }
 
     /// Makes a lease that is not there, which begins anew; nil when there is no room, or when its id is another's.

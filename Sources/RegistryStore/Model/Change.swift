@@ -10,8 +10,8 @@ package struct Change: Sendable {
     package let contentChanged: Bool
     /// Version of a removal (the tombstone's); equals `current.version` for writes.
     package let version: Version
-    /// A write that kept value and lease and only set how long the lease is or who counts it: who watches values has
-    /// nothing to be told.
+    /// A write that kept value and lease and only set how long the lease is or who counts it, or no write at all
+    /// (`isReshown`): who watches values has nothing to be told.
     package let isRenewal: Bool
 
     package init(
@@ -25,6 +25,9 @@ package struct Change: Sendable {
         self.contentChanged = contentChanged
         self.version = version
     }
+
+    /// The entry is as it was, and the HTTP dialects show it under another id, because of another change of the batch.
+    package var isReshown: Bool { contentChanged && current != nil && previous?.version == current?.version }
 
     package var namespace: Namespace { (current ?? previous)?.namespace ?? .default }
     package var key: [UInt8] { (current ?? previous)?.key ?? [] }
@@ -50,7 +53,7 @@ package struct ChangeBatch: Sendable {
 package struct Receipt: Sendable {
     /// Revision of the store after the batch. Unchanged when the batch wrote nothing.
     package let revision: Int64
-    /// Changes in the order of the intents; a `renew` adds none.
+    /// Changes in the order of the intents; a `renew` adds none, nor does an entry that is only shown under another id.
     package let changes: [Change]
 
     package init(revision: Int64, changes: [Change]) {

@@ -7,6 +7,8 @@ struct PullState: Sendable {
         case repair
         /// Before the node is ready.
         case bootstrap
+        /// After a standstill.
+        case doubt
         /// Before it becomes the home of leases whose home says that it does not count them.
         case adoption([LeaseID])
     }
@@ -70,6 +72,7 @@ extension Replicator {
         }
         switch pull.purpose {
         case .lack, .repair: break
+        case .doubt: if outcome == .complete { standstill.doubtedSince = nil }
         case .bootstrap: bootstrap.ended(with: pull.peer, outcome)
         // A lease that this pull has ended is not there any more; the others need a home.
         case .adoption(let leases): adopt(leases)

@@ -1,9 +1,9 @@
 import Crypto
 import FoundationEssentials
 
-/// Protects the records of one direction of a sync stream: AES-256-GCM with a counter as nonce, or, in a cluster without
-/// keys, a checksum of counter, direction and octets. Either way a record that is changed, cut, repeated, left out or
-/// from elsewhere is refused.
+/// Protects the records of one direction of a sync stream: AES-256-GCM with a counter as nonce, or, in a cluster
+/// without keys, a checksum of counter, direction and octets. Either way a record that is changed, cut, repeated, left
+/// out or from elsewhere is refused.
 struct SyncCipher: Sendable {
     enum Direction: UInt8, Sendable {
         case fromDialler = 0

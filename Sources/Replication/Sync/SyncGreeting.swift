@@ -8,9 +8,9 @@ import FoundationEssentials
 ///     info      = "regdns/sync/1" || length of label || label || SHA-256(hello of dialler)
 ///                 || SHA-256(hello of answerer) || direction (0 from the dialler, 1 from the answerer)
 ///
-/// No gossip key is in it: during a rotation the two sides may seal with different ones. The hellos themselves travel
-/// sealed by the gossip key of who sends them, under the label, so nobody outside can make or change one; a repeated old
-/// one is of no use to who does not know its private key.
+/// No gossip key is in it: during a rotation the two sides may seal with different ones. The hellos themselves
+/// travel sealed by the gossip key of who sends them, under the label, so nobody outside can make or change one; a
+/// repeated old one is of no use to who does not know its private key.
 struct SyncGreeting: Sendable {
     let hello: HelloFrame
     /// The hello as it travels.

@@ -11,6 +11,8 @@ package struct SyncSettings: Hashable, Sendable {
     package var pulledMax = 2
     /// When a peer is told to come back.
     package var retryMilliseconds: Int64 = 1_000
+    /// The longest time that a busy peer's advice counts for.
+    package var retryMax: Int64 = 60_000
     /// A stream on which nothing goes on for so long is closed.
     package var stallMilliseconds: Int64 = 10_000
     /// So is one that takes longer than this.

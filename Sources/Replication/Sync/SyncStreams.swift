@@ -47,8 +47,8 @@ package final class SyncStreams: Sendable {
 
     /// Asks a peer for all that this node lacks, and takes it over.
     ///
-    /// - Parameter isRepair: for entries that differ though both know of the same operations (`DigestVerdict.diverged`):
-    ///   asks for everything, and takes it over whatever this node's context says. Let one of the two do so at a time.
+    /// - Parameter isRepair: for entries that differ though both know of the same (`DigestVerdict.diverged`): asks for
+    ///   everything, and takes it over whatever this node's context says. Let one of the two do so at a time.
     /// - Returns: what came; look at its `state`, for a session may be void, and is then asked for again.
     /// - Throws: why the session did not come to its end. What came before stays.
     package func pull(from peer: GossipAddress, isRepair: Bool = false) async throws(SyncFailure) -> SyncReport {
@@ -156,7 +156,7 @@ package final class SyncStreams: Sendable {
                 }
             case .page: throw SyncFailure.otherSession
             case .bye(let bye) where bye.reason == .busy:
-                throw SyncFailure.busy(retryMilliseconds: bye.retryMilliseconds)
+                throw SyncFailure.busy(retryMilliseconds: min(bye.retryMilliseconds, settings.retryMax))
             case .bye(let bye): throw SyncFailure.bye(bye.reason)
             default: throw SyncFailure.unexpected(frame.name)
             }

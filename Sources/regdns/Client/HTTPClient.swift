@@ -104,9 +104,10 @@ struct HTTPClient: Sendable {
                 }
             }
         return try await channel.executeThenClose { inbound, outbound in
-            try await outbound.write(.head(head))
-            if let content { try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: content)))) }
-            try await outbound.write(.end(nil))
+            // In one piece: a server may answer and close before an end that is written later.
+            var request: [HTTPClientRequestPart] = [.head(head)]
+            if let content { request.append(.body(.byteBuffer(ByteBuffer(bytes: content)))) }
+            try await outbound.write(contentsOf: request + [.end(nil)])
             var parts = inbound.makeAsyncIterator()
             guard case .head(let reply)? = try await parts.next() else { throw ReplyError.cut }
             var body = Body(parts: parts)

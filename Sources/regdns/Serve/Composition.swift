@@ -89,7 +89,8 @@ struct Composition: Sendable {
         quiet.logLevel = max(quiet.logLevel, .warning)
         var configuration = ServiceGroupConfiguration(
             services: services.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
-        configuration.maximumGracefulShutdownDuration = settings.lameDuck + Self.drainTime
+        configuration.maximumGracefulShutdownDuration =
+            settings.lameDuck + Self.drainTime + (settings.gossip == nil ? .zero : GossipService.leaveTime)
         try await ServiceGroup(configuration: configuration).run()
         logs.logger("main").info("stopped")
     }
@@ -119,7 +120,8 @@ struct Composition: Sendable {
         let replication = ReplicationService(
             choice.replicatorSettings(node: settings.node, isKnown: GossipFiles(settings.data)?.knowsPeers ?? false),
             registry: registry, clock: clock,
-            sync: SyncStreams(registry: registry, node: settings.node, environment: environment), logger: logger)
+            sync: SyncStreams(registry: registry, node: settings.node, environment: environment), logger: logger,
+            vouch: { view.vouch(until: $0) })
         // Until it has what the others have, there is no telling which names exist.
         view.setHasContent(replication.notReady == nil)
         return try await GossipService.start(

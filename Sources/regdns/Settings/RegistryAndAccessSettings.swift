@@ -40,7 +40,8 @@ enum AccessSettings: SettingSection {
     static let jwtKeyFile = Setting(
         "jwt-key-file", "FILE", .path, .later(harmless: []), help: "Public key of tokens (PEM or JWKS).")
     static let insecure = Setting(
-        "insecure", nil, .boolean, default: "false", help: "Allow HTTP without authentication beyond loopback.")
+        "insecure", nil, .boolean, default: "false",
+        help: "Allow HTTP without authentication beyond loopback, and gossip without a key on public addresses.")
 
     static let settings = [auth.spec, jwtSecretFile.spec, jwtKeyFile.spec, insecure.spec]
 }

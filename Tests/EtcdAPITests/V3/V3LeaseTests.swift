@@ -3,6 +3,7 @@ import FoundationEssentials
 import GRPC
 import NIOCore
 import NIOEmbedded
+import RegdnsTestKit
 import RegistryStore
 import Testing
 

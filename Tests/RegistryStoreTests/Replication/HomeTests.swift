@@ -75,6 +75,56 @@ struct HomeTests {
         #expect(pair.b.registry.lease(lease)?.home == "b")
     }
 
+    @Test(
+        "a granted lease is known elsewhere as long as it has keys there, however they go",
+        arguments: ["revoked", "deleted at home", "deleted elsewhere", "run out", "moved to another lease"])
+    func grantedElsewhere(how: String) throws {
+        let pair = try SyncPair()
+        let (a, b) = (pair.a, pair.b)
+        let lease = try a.registry.grantLease(id: LeaseID(77), milliseconds: 10_000).id
+        let keys = (0..<3).map { a.key("k\($0)") }
+        for key in keys { try a.put(key, "1", lease: .shared(lease)) }
+        try SyncPair.sync(a.registry, to: b.registry)
+        #expect(b.registry.lease(lease)?.home == "a")
+        // Some keys left: it is still there.
+        try a.delete(keys[0])
+        try SyncPair.sync(a.registry, to: b.registry)
+        #expect(b.registry.keys(of: lease).count == 2)
+        switch how {
+        case "revoked": try a.registry.revokeLease(lease)
+        case "deleted at home": for key in keys { try a.delete(key) }
+        case "deleted elsewhere": for key in keys { try b.delete(key) }
+        case "run out":
+            pair.clock.advance(milliseconds: 10_000)
+            _ = a.registry.expireDue()
+        default: for key in keys.dropFirst() { try a.put(key, "1", lease: .permanent) }
+        }
+        try SyncPair.sync(a.registry, to: b.registry)
+        #expect(b.registry.lease(lease) == nil)
+        #expect(b.registry.leases(includingOwn: true).isEmpty && b.registry.counts().leases == 0)
+        #expect(throws: RegistryError.unknownLease(lease)) { try b.registry.keepAlive(lease) }
+        // Its id is free, and its home has it as long as it runs.
+        #expect(try b.registry.grantLease(id: lease, milliseconds: 5000).home == "b")
+        #expect((a.registry.lease(lease) != nil) == !["revoked", "run out"].contains(how))
+        #expect(a.inconsistency == nil && b.inconsistency == nil)
+    }
+
+    @Test("a granted lease whose last key goes and comes with one batch stays")
+    func goneAndBack() throws {
+        let pair = try SyncPair()
+        let lease = try pair.a.registry.grantLease(id: LeaseID(77), milliseconds: 10_000).id
+        try pair.a.put(pair.a.key("k0"), "1", lease: .shared(lease))
+        try SyncPair.sync(pair.a.registry, to: pair.b.registry)
+        try pair.a.delete(pair.a.key("k0"))
+        try pair.a.put(pair.a.key("k1"), "1", lease: .shared(lease))
+        let operations = ["k0", "k1"].compactMap {
+            pair.a.registry.operation(namespace: .default, key: pair.a.key($0))
+        }
+        pair.b.registry.merge(operations)
+        #expect(pair.b.registry.keys(of: lease).map(\.key) == [pair.a.key("k1")])
+        #expect(pair.b.inconsistency == nil)
+    }
+
     @Test("a refused batch passes no heartbeat on")
     func rolledBack() throws {
         let (pair, _) = try Self.pair()

@@ -126,6 +126,26 @@ struct RepairTests {
         #expect(pair.b.inconsistency == nil)
     }
 
+    @Test("a removal that the sender lost is said again, and kept")
+    func removal() throws {
+        let pair = try SyncPair()
+        try pair.a.put(pair.a.key("x"), "v")
+        try SyncPair.sync(pair.a.registry, to: pair.b.registry)
+        try pair.b.delete(pair.b.key("x"))
+        try Self.claim(pair.b.registry, at: pair.a.registry)
+        #expect(pair.b.registry.compare(with: pair.a.registry.digest()) == .diverged)
+        pair.b.registry.startJournal(countMax: 10, isWhole: false)
+        let position = pair.b.registry.journalPosition
+        #expect(try Self.repair(pair.b.registry, from: pair.a.registry).isComplete)
+        #expect(pair.b.keys().isEmpty)
+        #expect(pair.b.registry.journalPosition > position)
+        let group = try #require(pair.b.registry.takeGroup())
+        #expect(group.tombstones.map(\.version.dot) == [Dot(origin: 0xb2, sequence: 2)])
+        #expect(try SyncPair.sync(pair.b.registry, to: pair.a.registry).isComplete)
+        #expect(pair.a.keys().isEmpty)
+        #expect(pair.a.registry.summary() == pair.b.registry.summary())
+    }
+
     @Test("a lease that runs here is not dropped by a repair")
     func lease() throws {
         let pair = try SyncPair()

@@ -204,6 +204,37 @@ struct SyncTests {
         #expect(a.registry.summary() == b.registry.summary())
     }
 
+    @Test(
+        "other nodes' writes have room up to twice the bounds of the doors; what is there may be written and removed",
+        arguments: ["entries", "bytes"])
+    func remoteBounds(bound: String) throws {
+        var limits = RegistryLimits()
+        if bound == "entries" { limits.maxEntries = 2 } else { limits.maxMemoryBytes = 1300 }
+        let clock = VirtualClock()
+        let a = try Fixture(node: "a", origin: 0xa1, clock: clock)
+        let b = try Fixture(limits: limits, node: "b", origin: 0xb2, clock: clock)
+        for fixture in [a, b] { fixture.registry.startReplicating() }
+        for index in 0..<6 { try a.put(a.key("k\(index)"), "x") }
+        let state = try SyncPair.sync(a.registry, to: b.registry).state
+        let counts = b.registry.counts()
+        #expect(state == .refused(2) && counts.entries == 4)
+        #expect(counts.remoteRefused == 2 && counts.remoteBeyondLimit == 2)
+        #expect(counts.entryBytes <= limits.remoteMemoryBytes)
+        // A door of the node itself is closed long before.
+        #expect(throws: RegistryError.self) { try b.put(b.key("own"), "x") }
+        try a.put(a.key("k0"), "y")
+        try a.delete(a.key("k1"))
+        _ = try SyncPair.sync(a.registry, to: b.registry)
+        #expect(b.entry(b.key("k0")).map { text(b.registry.value(of: $0)) } == "y")
+        #expect(b.entry(b.key("k1")) == nil)
+        // With room again everything comes.
+        try a.delete(a.key("k2"))
+        _ = try SyncPair.sync(a.registry, to: b.registry)
+        _ = try SyncPair.sync(a.registry, to: b.registry)
+        #expect(a.registry.summary() == b.registry.summary())
+        #expect(b.inconsistency == nil)
+    }
+
     @Test("pages that contradict each other are refused")
     func malformed() throws {
         let pair = try SyncPair()
