@@ -341,8 +341,12 @@ package final class ClusterWorld {
                 // What is dropped then has not been removed: it may come again.
                 if hasBegunAnew, change.current == nil { continue }
                 tell("n\(node.number) \(String(decoding: change.key, as: UTF8.self)) \(change.version.brief)")
-                if change.kind == .expiry, change.version.origin == process.origin {
-                    checkExpiry(of: change.key, by: node, process)
+                if change.kind == .expiry {
+                    if change.version.origin == process.origin {
+                        checkExpiry(of: change.key, change.previous?.version, by: node, process)
+                    } else {
+                        checkGivenUp(change, by: node, process)
+                    }
                 }
                 check { () throws(ClusterViolation) in
                     try books.note(change, at: node.number, boot: process.boot, origin: process.origin, now: now)
