@@ -20,7 +20,7 @@ package enum ReplicatorEvent: Sendable {
 package enum ReplicatorEffect: Hashable, Sendable {
     /// Send a message to a member, once; it may be lost.
     case send([UInt8], to: String)
-    /// Take over what a member has, by a session over a stream (`Registry.beginSession`), and bring `pulled` in the end.
+    /// Take over what a member has, by a session over a stream (`Registry.beginSession`); `pulled` in the end.
     case pull(id: UInt64, from: String, isRepair: Bool)
 }
 
