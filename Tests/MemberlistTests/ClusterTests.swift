@@ -129,6 +129,17 @@ import Testing
         #expect(times.allSatisfy { $0 <= most }, "\(times.sorted())")
     }
 
+    @Test("A kill does not make those who see it doubt themselves: nacks come before the probe ends")
+    func nacksInTime() throws {
+        var network = try Cluster.formed(5, seed: 6)
+        network.kill(4)
+        let time = network.run(atMost: 10_000) { network in
+            (0..<4).contains { Cluster.sees(network, $0, 4) == .suspect }
+        }
+        try #require(time != nil)
+        #expect((0..<4).allSatisfy { network.core($0).health == 0 })
+    }
+
     @Test("With clocks that differ they probe as by lot")
     func killsByWrongClocks() throws {
         let times = try (1...12 as ClosedRange<UInt64>).map { seed in

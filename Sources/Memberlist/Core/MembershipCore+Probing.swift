@@ -20,8 +20,12 @@ struct Relay: Sendable {
     let sequence: UInt32
     let askerSequence: UInt32
     let asker: GossipAddress
-    let wantsNack: Bool
+    /// Whether the asker is still to be told that there was no answer.
+    var owesNack: Bool
+    let nackAt: Milliseconds
     let deadline: Milliseconds
+
+    var nextTime: Milliseconds { owesNack ? nackAt : deadline }
 }
 
 extension MembershipCore {
@@ -194,18 +198,22 @@ extension MembershipCore {
         }
         let relay = Relay(
             sequence: nextSequence(), askerSequence: ping.sequence, asker: ping.source.answerAddress ?? sender,
-            wantsNack: ping.wantsNack, deadline: now + timing.probeTimeout)
+            owesNack: ping.wantsNack, nackAt: now + timing.probeTimeout * 4 / 5,
+            deadline: now + timing.probeTimeout)
         relays.append(relay)
         send(.ping(Ping(sequence: relay.sequence, node: ping.node, source: source)), to: target)
     }
 
-    /// Tells the askers that there was no answer.
+    /// Tells the askers that there was no answer, and forgets whom nobody waits for. memberlist does both at the deadline;
+    /// with LAN timers that is when the asker's probe ends, so that every nack is late, and the asker doubts itself and
+    /// probes slowly just when somebody died.
     mutating func expireRelays() {
-        guard let first = relays.first, first.deadline <= now else { return }
-        let expired = relays.prefix { $0.deadline <= now }
-        relays.removeFirst(expired.count)
-        for relay in expired where relay.wantsNack {
-            send(.nack(Nack(sequence: relay.askerSequence)), to: relay.asker)
+        for place in relays.indices where relays[place].owesNack && relays[place].nackAt <= now {
+            relays[place].owesNack = false
+            send(.nack(Nack(sequence: relays[place].askerSequence)), to: relays[place].asker)
         }
+        relays.removeAll { $0.deadline <= now }
     }
+
+    var nextRelayTime: Milliseconds? { relays.lazy.map(\.nextTime).min() }
 }
