@@ -140,6 +140,18 @@ import Testing
         #expect((0..<4).allSatisfy { network.core($0).health == 0 })
     }
 
+    /// Most gossip goes to the unreachable then. Who misses what the other two say waits for the longest suspicion.
+    @Test("Half of six gone at once: seen by the rest in time", arguments: [nil, 0] as [Milliseconds?])
+    func halves(unixOffset: Milliseconds?) throws {
+        let times = try (1...8 as ClosedRange<UInt64>).map { seed in
+            var network = try Cluster.formed(6, seed: seed, unixOffset: { _ in unixOffset })
+            network.split(0..<3, 3..<6)
+            let time = network.run(atMost: 60_000) { network in Cluster.isFull(network, 0..<3) }
+            return try #require(time)
+        }
+        #expect(times.sorted()[4] <= 13_000 && times.allSatisfy { $0 <= 27_000 }, "\(times.sorted())")
+    }
+
     @Test("With clocks that differ they probe as by lot")
     func killsByWrongClocks() throws {
         let times = try (1...12 as ClosedRange<UInt64>).map { seed in

@@ -58,12 +58,17 @@ extension MembershipCore {
 
     private mutating func nextToProbe() -> Member? {
         guard let unixOffset = settings.unixOffset else { return nextOfList() }
-        if probePlace >= table.count {
+        // The timer has been set to the next turn already; it keeps its place within turns, however late it fires.
+        let turn = max(timers.probe &- timing.probeInterval &+ unixOffset, 0) / max(timing.probeInterval, 1)
+        defer { lastTurn = turn }
+        // A probe that failed took some turns. Those whose turns they were must not wait for the next round: such a
+        // node could miss the same ones again and again.
+        if let last = lastTurn, turn != last + 1 { return nextOfList() }
+        if turn % Milliseconds(table.count) == 0 {
             probePlace = 0
             forgetDead()
         }
-        probePlace += 1
-        return nextByTurns(unixOffset)
+        return next(ofTurn: turn)
     }
 
     /// Walks the list once and shuffles it then, as memberlist. Those dead for long are forgotten at that time.
@@ -85,16 +90,14 @@ extension MembershipCore {
     /// further as turns have passed: in every turn everybody is probed once, and in as many turns as there are others
     /// everybody by everybody. Random lists leave a node alone for a turn with probability 1/e, and for five turns now
     /// and then. Where views or clocks differ, some are probed twice in a turn and some not at all, as with lists.
-    private func nextByTurns(_ unixOffset: Milliseconds) -> Member? {
+    private func next(ofTurn turn: Milliseconds) -> Member? {
         // By hash, for neighbours in name are often neighbours in death.
         var ring: [(hash: UInt64, member: Member)] = []
         for member in table.members where !member.state.isGone { ring.append((member.name.octets.mixedHash, member)) }
         ring.sort { $0.hash == $1.hash ? $0.member.name < $1.member.name : $0.hash < $1.hash }
         guard ring.count > 1, let own = ring.firstIndex(where: { isOwn($0.member.name) }) else { return nil }
-        // The timer has been set to the next turn already; it keeps its place within turns, however late it fires.
-        let due = timers.probe &- timing.probeInterval &+ unixOffset
-        let turn = Int(max(due, 0) / max(timing.probeInterval, 1) % Milliseconds(ring.count - 1))
-        return ring[(own + 1 + turn) % ring.count].member
+        let step = Int(turn % Milliseconds(ring.count - 1))
+        return ring[(own + 1 + step) % ring.count].member
     }
 
     private mutating func forgetDead() {
