@@ -181,6 +181,21 @@ import Testing
         #expect(try server.ask("skydns.local", .soa).rcode == .noError)
     }
 
+    @Test func nothingIsAnsweredThatNobodyVouchesFor() throws {
+        let server = try ViewHarness()
+        try server.register("web", "i", host: .ipv4(1))
+        #expect(try server.ask("web.skydns.local", .a).answers.count == 1)
+        server.view.vouch(until: .min)
+        for (name, type) in [("web.skydns.local", RRType.a), ("none.skydns.local", .a), ("*.skydns.local", .srv)] {
+            let answer = try server.ask(name, type, edns: 1232)
+            #expect(answer.rcode == .servFail, "\(name)")
+            #expect(answer.answers.isEmpty && answer.authorities.isEmpty)
+        }
+        server.view.vouch(until: .max)
+        #expect(try server.ask("web.skydns.local", .a).answers.count == 1)
+        #expect(try server.ask("none.skydns.local", .a).rcode == .nxDomain)
+    }
+
     @Test func hostileChainsDoNotMultiplyTheWork() throws {
         let server = try ViewHarness()
         for level in 0..<8 {

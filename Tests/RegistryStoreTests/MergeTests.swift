@@ -277,6 +277,30 @@ struct MergeTests {
         }
     }
 
+    @Test("what is only written again loses to what somebody wrote meanwhile, and to the end of that")
+    func rewritten() throws {
+        var core = try Self.store()
+        let key = core.layout.primaryKey(service: "s", id: "i")
+        let registration = Registration(
+            host: .ipv4(1),
+            instance: InstanceAttributes(service: "s", id: "i", endpointType: "tcp", endpoint: "0.0.0.1"))
+        let intent = Intent.put(
+            namespace: .default, key: key, value: .registration(registration), lease: .own(milliseconds: 60_000))
+        let first = try core.apply([intent], now: Self.now).receipt.changes[0].version
+        let later = Moment(monotonic: 5000, unix: Self.now.unix + 5000)
+        var operation = RemoteOperation(
+            namespace: .default, key: key, version: Version(hlc: first.hlc, kind: .expiry, origin: 1, sequence: 1),
+            value: nil)
+        // The lease runs here: written again, though no later than it was.
+        let again = core.merge([operation], now: later).receipt.changes[0].version
+        #expect(again.kind == .write && again > operation.version && again.isOfSameWrite(as: first))
+        // Another node wrote before that was written again, and ended what it wrote. This node never saw the write.
+        operation.version = Version(
+            hlc: UInt64(later.unix - 1000) << 16, kind: .expiry, origin: 1, sequence: 2)
+        #expect(core.merge([operation], now: later).receipt.changes.map(\.kind) == [.expiry])
+        #expect(core.leases.count == 0)
+    }
+
     @Test("one id written at two keys: the greater version keeps it on every node")
     func idConflict() throws {
         let operations = (1...2).map { number in

@@ -62,6 +62,29 @@ struct ClockWatchTests {
         #expect(watch.verdict(now: Self.moment(130_000)) == .fine)
     }
 
+    @Test("when this node's own clock is set, what the peers said before still counts")
+    func ownStep() {
+        for step in [-3_600_000, -90_000, 90_000, 3_600_000] as [Int64] {
+            var watch = Self.watch([0, 10])
+            var set = Self.moment(1000)
+            set.unix += step
+            #expect(watch.verdict(now: Self.moment(1000)) == .fine)
+            #expect(watch.verdict(now: set) == .fence(WriteFence(offsetMilliseconds: step < 0 ? -step : 10 - step)))
+            #expect(watch.verdict(now: Self.moment(2000)) == .fine)
+        }
+    }
+
+    @Test("the time of a message is told by its sender's clock as far as that is known")
+    func ownTime() {
+        for offset in [-3_600_000, 90_000] as [Int64] {
+            let watch = Self.watch([offset])
+            let sent = Self.moment(500).unix + offset
+            let known = watch.ownTime(of: sent, from: "p0", now: Self.moment(700))
+            #expect(known == max(sent, Self.moment(500).unix))
+            #expect(watch.ownTime(of: sent, from: "q", now: Self.moment(700)) == sent)
+        }
+    }
+
     @Test("what was long on its way does not count against a clock")
     func delay() {
         var watch = ClockWatch(allowsSkew: false)

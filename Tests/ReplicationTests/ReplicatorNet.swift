@@ -23,6 +23,7 @@ final class ReplicatorNet {
 
     private(set) var nodes: [Node] = []
     var lossPercent = 0
+    private var paused: Int?
     private(set) var messages = 0
     private(set) var messageBytes = 0
     private(set) var pulls = 0
@@ -122,6 +123,17 @@ final class ReplicatorNet {
         for _ in 0..<(milliseconds / Self.step) { try step() }
     }
 
+    /// Lets time pass for all but one node, whose process stands still; messages to it are lost.
+    func run(milliseconds: Int64, without paused: Int, doing: () throws -> Void) throws {
+        self.paused = paused
+        defer { self.paused = nil }
+        try doing()
+        try run(milliseconds: milliseconds)
+    }
+
+    /// Cuts a node off, without anybody having noticed yet.
+    func hide(_ number: Int) { nodes[number].isUp = false }
+
     /// Runs until a condition holds.
     ///
     /// - Returns: after how many milliseconds; nil when it did not within `limit`.
@@ -141,12 +153,12 @@ final class ReplicatorNet {
         wire.removeAll { $0.due <= now }
         for (_, to, content) in due {
             switch content {
-            case .message(let bytes): if nodes[to].isUp { give(.message(bytes), to: to) }
+            case .message(let bytes): if nodes[to].isUp, to != paused { give(.message(bytes), to: to) }
             case .pull(let id, let puller):
                 give(.pulled(id: id, try pull(from: to, by: puller)), to: puller)
             }
         }
-        for index in nodes.indices { give(.tick, to: index) }
+        for index in nodes.indices where index != paused { give(.tick, to: index) }
     }
 
     private func pull(from: Int, by puller: Int) throws -> PullOutcome {

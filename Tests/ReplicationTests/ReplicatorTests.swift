@@ -24,6 +24,24 @@ struct ReplicatorTests {
         #expect(net.areEqual)
     }
 
+    @Test("After a standstill a node vouches for nothing until it has what another one has, or nobody answers")
+    func standstill() throws {
+        for isCut in [false, true] {
+            let net = try ReplicatorNet(count: 3)
+            try net.run(milliseconds: 500)
+            try net.put("a", at: 1)
+            try net.run(milliseconds: 2_000)
+            #expect(net[0].replicator.vouchedUntil != nil && net.shows("a", at: 0))
+            try net.run(milliseconds: 9_000, without: 0) { try net.delete("a", at: 1) }
+            if isCut { for other in 1...2 { net.hide(other) } }
+            try net.run(milliseconds: ReplicatorNet.step)
+            #expect(net[0].replicator.vouchedUntil == nil && net[0].replicator.counters.standstills == 1)
+            let told = try net.run(atMost: 10_000) { net[0].replicator.vouchedUntil != nil }
+            #expect(net.shows("a", at: 0) == isCut)
+            #expect(isCut ? (2_900...3_100).contains(try #require(told)) : try #require(told) <= 500)
+        }
+    }
+
     @Test("What packets lose is found and asked for", arguments: [10, 30, 60])
     func loss(percent: Int) throws {
         let net = try ReplicatorNet(count: 16, seed: 5)

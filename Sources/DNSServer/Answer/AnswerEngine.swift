@@ -43,6 +43,8 @@ struct AnswerEngine: ~Copyable {
     /// Above every TTL of an answer, in seconds: bounded while the store behind the registry cannot be followed.
     var ttlMax = UInt32.max
     var unixSeconds: Int64 = 0
+    /// Whether the registry's names may be answered without asking the view.
+    private var isVouchedFor = true
 
     /// nil when the view has no place for another reader.
     init?(view: DNSView, deadlines: LeaseDeadlines, stubs: StubMatcher?, udpPayloadMax: Int, version: String) {
@@ -68,6 +70,7 @@ struct AnswerEngine: ~Copyable {
         self.now = now
         ttlMax = deadlines.answerSecondsMax
         self.unixSeconds = unixSeconds
+        isVouchedFor = view.isVouchedFor(now: now)
         view.epochs.enter(reader)
         let generation = view.currentZoneGeneration
         if generation != zoneGeneration {
@@ -156,6 +159,7 @@ struct AnswerEngine: ~Copyable {
             deferral = .stub
             return -1
         }
+        guard isVouchedFor else { return unsafe cold(parsed, query, length, out, capacity, limit) }
         let folded = unsafe UnsafeRawPointer(scratch.pointer + name)
         if let node = unsafe table.find(folded, parsed.nameLength, hash(slot)) {
             let zone = node.zone

@@ -15,6 +15,7 @@ package final class DNSView: RegistryObserver, Sendable {
     private let changes = Atomic<UInt64>(0)
     private let zoneGeneration = Atomic<UInt64>(0)
     private let filled = Atomic<Bool>(true)
+    private let vouchedUntil = Atomic<Int64>(.max)
     private let zoneTable: Mutex<ZoneTable>
 
     package init(configuration: ViewConfiguration, layout: KeyLayout, seed: UInt64 = .random(in: .min ... .max)) {
@@ -65,6 +66,11 @@ package final class DNSView: RegistryObserver, Sendable {
         }
     }
 
+    /// Says until when what the registry holds may be answered, in monotonic milliseconds: whoever keeps it like that of
+    /// the other nodes says so again and again. After that its domain is answered SERVFAIL, so that a process that stood
+    /// still does not answer what has ended meanwhile. For ever by default. From any thread.
+    package func vouch(until: Int64) { vouchedUntil.store(until, ordering: .relaxed) }
+
     /// Frees answers that no reader sees any more; called from time to time by the server.
     package func reclaim() { state.withLock { $0.tree.reclaim() } }
 
@@ -84,6 +90,10 @@ package final class DNSView: RegistryObserver, Sendable {
     @inline(__always)
     var changeCount: UInt64 { changes.load(ordering: .acquiring) }
 
+    /// Whether what the registry holds may be answered.
+    @inline(__always)
+    func isVouchedFor(now: Int64) -> Bool { now <= vouchedUntil.load(ordering: .relaxed) }
+
     /// False while the registry waits for its first content.
     @inline(__always)
     var isFilled: Bool { filled.load(ordering: .acquiring) }
@@ -99,7 +109,7 @@ package final class DNSView: RegistryObserver, Sendable {
         case composed(ComposedAnswer, zone: Int)
         case nxdomain(zone: Int)
         case forward
-        /// The registry is not filled yet.
+        /// The registry is not filled yet, or nobody vouches for it.
         case notReady
         case external(Set<ExternalQuestion>)
     }
@@ -110,7 +120,7 @@ package final class DNSView: RegistryObserver, Sendable {
         externals: [ExternalQuestion: ExternalAnswer] = [:]
     ) -> Reply {
         state.withLock { state in
-            if !state.hasContent, state.isOfRegistry(question) { return .notReady }
+            if !state.hasContent || !isVouchedFor(now: now), state.isOfRegistry(question) { return .notReady }
             var lookup = Lookup(
                 question: question, type: type, now: now, unixSeconds: unixSeconds, externals: externals)
             switch state.resolve(&lookup) {

@@ -42,7 +42,8 @@ struct HybridClock: Sendable {
         return stamp(kind, hlc: hlc)
     }
 
-    /// The least version greater than `known`, whatever the wall clock says.
+    /// The least version greater than `known`, whatever the wall clock says: of an entry that is written again as it
+    /// is. It beats that one and its expiry, and no write or delete that somebody asked for meanwhile.
     mutating func least(_ kind: OperationKind, over known: UInt64) -> Version {
         stamp(kind, hlc: known == .max ? known : known + 1)
     }

@@ -6,7 +6,7 @@ extension StoreCore {
             try Validation.bound("intents", intents.count, limits.maxIntentsPerBatch)
             for (index, intent) in intents.enumerated() { try perform(intent, at: index, &batch, now: now) }
             if batch.changes.contains(where: \.contentChanged) { try checkFence() }
-            try checkKeeping(batch.changes)
+            try checkKeeping(batch)
         } catch {
             rollBack(batch, now: now)
             for intent in intents { dropEmpty(intent.namespace) }
@@ -79,17 +79,16 @@ extension StoreCore {
         leases.setHome(slot, 0)
         leases.start(slot, length: leases.length(slot), suspended: false, now: now)
         for entry in leases.owner(slot).entries {
-            rewrite(entry, over: entry.version.hlc, &batch, now: now)
+            rewrite(entry, over: entry.version.hlc, &batch)
             if let version = batch.changes.last?.version { _ = leases.takesHome(slot, of: version) }
         }
     }
 
-    /// Writes an entry again as it is, with a new version; while the node is fenced, with the least one that wins.
-    mutating func rewrite(_ entry: Entry, over hlc: UInt64, _ batch: inout Batch, now: Moment) {
+    /// Writes an entry again as it is, with the least version that wins: nobody asked for this, so it must not win over
+    /// what somebody asks for elsewhere.
+    mutating func rewrite(_ entry: Entry, over hlc: UInt64, _ batch: inout Batch) {
         let index = space(entry.namespace)
-        let known = max(hlc, entry.version.hlc)
-        let version =
-            fence == nil ? clock.next(.write, over: known, unix: now.unix) : clock.least(.write, over: known)
+        let version = clock.least(.write, over: max(hlc, entry.version.hlc))
         let current = Entry(
             namespace: entry.namespace, key: entry.key, content: entry.content, storedValue: entry.storedValue,
             lease: entry.lease, deadlineSlot: entry.deadlineSlot, version: version,

@@ -24,6 +24,9 @@ package struct Version: Hashable, Comparable, Sendable {
         self.sequence = sequence
     }
 
+    /// Whether both are of one write: it may have been written again as it was, which keeps its milliseconds.
+    package func isOfSameWrite(as other: Version) -> Bool { hlc >> 16 == other.hlc >> 16 }
+
     package static func < (a: Version, b: Version) -> Bool {
         (a.hlc, a.kind.rawValue, a.origin, a.sequence) < (b.hlc, b.kind.rawValue, b.origin, b.sequence)
     }

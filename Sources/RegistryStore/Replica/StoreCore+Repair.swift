@@ -13,7 +13,7 @@ extension StoreCore {
             guard operation.value != nil else { return }
             if let current {
                 guard operation.version < current.version, heard.contains(current.version.dot) else { return }
-                core.rewrite(current, over: current.version.hlc, &batch, now: now)
+                core.rewrite(current, over: current.version.hlc, &batch)
             } else if let tombstone = core.tombstones.find(operation.namespace, operation.key) {
                 guard operation.version < tombstone.version, heard.contains(tombstone.version.dot) else { return }
                 let version = core.clock.next(.delete, over: tombstone.version.hlc, unix: now.unix)

@@ -25,7 +25,7 @@ extension StoreCore {
         var reasserted = 0
         for entry in stale {
             if runsHere(entry, now: now) {
-                rewrite(entry, over: entry.version.hlc, &batch, now: now)
+                rewrite(entry, over: entry.version.hlc, &batch)
                 reasserted += 1
             } else {
                 var version = entry.version
@@ -118,7 +118,7 @@ extension StoreCore {
         for change in snapshot().changes {
             guard let entry = change.current else { continue }
             if runsHere(entry, now: now) {
-                rewrite(entry, over: entry.version.hlc, &batch, now: now)
+                rewrite(entry, over: entry.version.hlc, &batch)
             } else if entry.lease != nil || dropsPermanent {
                 var version = entry.version
                 version.kind = .delete

@@ -29,7 +29,8 @@ package struct ClockWatch: Sendable {
 
     private struct Sample: Sendable {
         let at: Int64
-        let offset: Int64
+        /// The peer's wall clock minus this node's monotonic one: it stays right when this node's wall clock is set.
+        let difference: Int64
     }
 
     package init(allowsSkew: Bool) { self.allowsSkew = allowsSkew }
@@ -37,10 +38,10 @@ package struct ClockWatch: Sendable {
     /// Takes in what a peer's clock showed when it sent something that has just arrived.
     package mutating func heard(from peer: String, sentUnix: Int64, now: Moment) {
         guard samples[peer] != nil || samples.count < Self.peersMax else { return }
-        let offset = sentUnix.subtractingReportingOverflow(now.unix)
-        guard !offset.overflow else { return }
+        let difference = sentUnix.subtractingReportingOverflow(now.monotonic)
+        guard !difference.overflow else { return }
         var kept = recent(samples[peer] ?? [], now: now.monotonic).suffix(Self.samplesMax - 1)
-        kept.append(Sample(at: now.monotonic, offset: offset.partialValue))
+        kept.append(Sample(at: now.monotonic, difference: difference.partialValue))
         samples[peer] = Array(kept)
     }
 
@@ -52,11 +53,28 @@ package struct ClockWatch: Sendable {
     /// peer the sample counts that was the shortest time on its way. With one peer nobody can say whose clock is wrong;
     /// with two the lesser difference counts.
     package func offset(now: Moment) -> Int64? {
-        let offsets = samples.values.compactMap { recent($0, now: now.monotonic).map(\.offset).max() }.sorted()
+        let offsets = samples.values.compactMap { recent($0, now: now.monotonic).map(\.difference).max() }
+            .compactMap { offset(of: $0, now: now) }.sorted()
         guard !offsets.isEmpty else { return nil }
         let middle = offsets.count / 2
         guard offsets.count.isMultiple(of: 2) else { return offsets[middle] }
         return offsets[middle - 1].magnitude <= offsets[middle].magnitude ? offsets[middle - 1] : offsets[middle]
+    }
+
+    private func offset(of difference: Int64, now: Moment) -> Int64? {
+        let offset = difference.subtractingReportingOverflow(now.unix &- now.monotonic)
+        return offset.overflow ? nil : offset.partialValue
+    }
+
+    /// When this node's clock showed what a peer's did, for a time that the peer's clock showed when it sent something
+    /// that has just arrived: of all that is known of the peer's clock, by what makes the message the youngest.
+    package func ownTime(of sentUnix: Int64, from peer: String, now: Moment) -> Int64 {
+        let offsets = recent(samples[peer] ?? [], now: now.monotonic).compactMap { offset(of: $0.difference, now: now) }
+        let times = ([0] + offsets).compactMap { offset -> Int64? in
+            let time = sentUnix.subtractingReportingOverflow(offset)
+            return time.overflow ? nil : time.partialValue
+        }
+        return times.max() ?? sentUnix
     }
 
     /// What follows; to be asked once a second or so.

@@ -22,7 +22,8 @@ extension Replicator {
         case .send(let frame, let name): send(frame.body, to: name)
         case .renew(let batch, let sender, let renewals, let sentUnix):
             let refused = registry.renewForwarded(
-                renewals.map { (id: $0.id, age: $0.ageMilliseconds) }, sentUnix: sentUnix)
+                renewals.map { (id: $0.id, age: $0.ageMilliseconds) },
+                sentUnix: clocks.ownTime(of: sentUnix, from: sender, now: now))
             var homes: [LeaseID: String] = [:]
             for id in refused { homes[id] = registry.lease(id)?.home }
             feed(.renewed(batch: batch, from: sender, refused: refused, homes: homes))

@@ -7,6 +7,8 @@ struct PullState: Sendable {
         case repair
         /// Before the node is ready.
         case bootstrap
+        /// After a standstill.
+        case doubt
         /// Before it becomes the home of leases whose home says that it does not count them.
         case adoption([LeaseID])
     }
@@ -48,6 +50,9 @@ extension Replicator {
         guard registry.wasAloneTooLong else { return }
         counters.freshStarts += 1
         registry.startFresh(origin: UInt64.random(in: 1 ... .max, using: &dice))
+        // What was dropped is asked for again at once.
+        noteChange()
+        needsDigests = true
     }
 
     mutating func pulled(_ id: UInt64, _ outcome: PullOutcome) {
@@ -67,6 +72,7 @@ extension Replicator {
         }
         switch pull.purpose {
         case .lack, .repair: break
+        case .doubt: if outcome == .complete { standstill.doubtedSince = nil }
         case .bootstrap: bootstrap.ended(with: pull.peer, outcome)
         // A lease that this pull has ended is not there any more; the others need a home.
         case .adoption(let leases): adopt(leases)

@@ -36,6 +36,7 @@ package struct Replicator: Sendable {
     /// When the first tick came: keys and sockets may take a while before.
     private var startedAt: Int64?
     var bootstrap = BootstrapState()
+    var standstill = StandstillState()
     private var nextSecond: Int64
 
     /// Begins to replicate a registry, which must have been restored before and have no observers that would take
@@ -88,11 +89,13 @@ package struct Replicator: Sendable {
     }
 
     private mutating func tick() {
+        noteStandstill()
         tickLeases()
         collectOwn()
         announce()
         tickRepair()
         tickPulls()
+        endDoubt()
         let began = startedAt ?? now.monotonic
         startedAt = began
         tickPhase(aliveFor: now.monotonic &- began)

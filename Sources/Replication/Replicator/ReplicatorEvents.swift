@@ -73,6 +73,8 @@ package struct ReplicatorCounters: Hashable, Sendable {
     package var adoptionsFailed = 0
     package var adoptionsBeyondLimit = 0
     package var freshStarts = 0
+    /// Times that the process had stood still.
+    package var standstills = 0
     /// How old new operations were when they came here.
     package var staleness = StalenessHistogram()
 

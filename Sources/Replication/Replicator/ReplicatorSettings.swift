@@ -55,6 +55,10 @@ package struct ReplicatorSettings: Sendable {
     /// Peers that a node syncs with before it is ready.
     static let bootstrapPeers = 2
     static let bootstrapTries = 5
+    /// A pause between two ticks after which what the others have is not known any more, and how long answers wait for
+    /// it at most.
+    static let standstillMin: Int64 = 2_000
+    static let doubtMax: Int64 = 3_000
     /// Leases whose adoption waits for a pull.
     static let adoptionsMax = 65_536
 }

@@ -15,6 +15,7 @@ package final class ReplicationService: GossipApplication {
     let logger: Logger
     let sync: SyncStreams
     let inbox = MessageInbox()
+    private let vouch: @Sendable (Int64) -> Void
     private let state: Mutex<State>
     private let pulls: AsyncStream<PullRequest>
     private let pullRequests: AsyncStream<PullRequest>.Continuation
@@ -34,9 +35,14 @@ package final class ReplicationService: GossipApplication {
     }
 
     /// Begins to replicate: from now on nobody else may end the registry's leases (`Registry.expireDue`).
+    ///
+    /// - Parameter vouch: told until when, in monotonic milliseconds, what the registry holds may be answered; again
+    ///   with every tick while it is like that of the others, as far as this node can know.
     package init(
-        _ settings: ReplicatorSettings, registry: Registry, clock: RegistryClock, sync: SyncStreams, logger: Logger
+        _ settings: ReplicatorSettings, registry: Registry, clock: RegistryClock, sync: SyncStreams, logger: Logger,
+        vouch: @escaping @Sendable (Int64) -> Void = { _ in }
     ) {
+        self.vouch = vouch
         self.registry = registry
         self.clock = clock
         self.logger = logger
@@ -69,7 +75,12 @@ package final class ReplicationService: GossipApplication {
     }
 
     private func tick(_ node: GossipNode) async {
-        repeat { step([.tick], node) } while (try? await Task.sleep(for: Self.pause)) != nil
+        repeat {
+            step([.tick], node)
+            if let until = state.withLock({ $0.replicator.vouchedUntil }) { vouch(until) }
+        } while (try? await Task.sleep(for: Self.pause)) != nil
+        // What has stopped to replicate goes on answering until it ends.
+        vouch(.max)
     }
 
     private func readMessages(_ node: GossipNode) async {

@@ -120,7 +120,8 @@ struct Composition: Sendable {
         let replication = ReplicationService(
             choice.replicatorSettings(node: settings.node, isKnown: GossipFiles(settings.data)?.knowsPeers ?? false),
             registry: registry, clock: clock,
-            sync: SyncStreams(registry: registry, node: settings.node, environment: environment), logger: logger)
+            sync: SyncStreams(registry: registry, node: settings.node, environment: environment), logger: logger,
+            vouch: { view.vouch(until: $0) })
         // Until it has what the others have, there is no telling which names exist.
         view.setHasContent(replication.notReady == nil)
         return try await GossipService.start(

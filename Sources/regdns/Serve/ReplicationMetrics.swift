@@ -55,6 +55,7 @@ enum ReplicationMetrics {
             counter("divergence", "Times that peers with one context had other entries.", counters.divergences),
             counter("repairs", "Contents taken over since they differed so.", counters.repairs),
             counter("fresh_starts", "Times that this node was alone for too long.", counters.freshStarts),
+            counter("standstills", "Times that the process had stood still.", counters.standstills),
             family(
                 "messages_dropped_total", .counter, "Messages that were not taken, by reason.",
                 [

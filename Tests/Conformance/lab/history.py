@@ -23,6 +23,8 @@ class Event:
     keeps: bool = False
     seconds: float = 0
     detail: str = ""
+    # link: whether some pairs could not talk at all.
+    isCut: bool = False
 
 
 @dataclass

@@ -26,8 +26,9 @@ FORWARDED = 2.5
 ALIVE = 0.005
 # Seconds of the run in which the recorder was never woken later than this are quiet enough to judge times of answers.
 CALM_MACHINE = 0.002
-# A node that was killed or paused has this long until all its answers count.
-SETTLING = 0.5
+# A node that was killed or paused has this long until all its answers count, and one that was paused this long to hear
+# from another what has ended; until then it answers SERVFAIL.
+SETTLING, DOUBT = 0.5, 3.5
 EVIDENCE = 8
 
 
@@ -413,9 +414,12 @@ def skewed(history, verdicts):
 # C7
 
 def paused(history):
-    """What was over before a node was woken is not answered by it, not even once."""
+    """What was over, and had been ended by the others, before a node was woken, is not answered by it, not even once.
+
+    A node that is cut off when it is woken cannot know what the others have ended."""
     verdict = Verdict("C7", "pause")
-    pauses = [e for e in history.events if e.kind == "pause" and e.end - e.start >= 2 * history.lease]
+    pauses = [e for e in history.events if e.kind == "pause" and e.end - e.start >= 2 * history.lease
+              and not is_cut_off(history, e.node, e.end)]
     tempting = 0
     for event in pauses:
         for life in history.lives:
@@ -423,7 +427,7 @@ def paused(history):
             row = history.series[event.node, life.key]
             known = row.before(event.start)
             shown = history.shows(event.node, life.key, known) if known >= 0 else None
-            if over >= event.end or not shown or life.write not in shown:
+            if over >= event.end or not shown or life.write not in shown or is_shown_elsewhere(history, life, event):
                 continue
             tempting += 1
             # An answer to a question asked before counts by when it was given.
@@ -434,8 +438,27 @@ def paused(history):
                     verdict.against(row.at[index], event.node, f"{history.names[life.key]}: write {life.write} was "
                                     f"over {event.end - over:.2f} s before the node went on, and is answered")
                     break
-    verdict.figures = f"{len(pauses)} pauses of two leases, {tempting} instances were over before a node went on"
+    verdict.figures = f"{len(pauses)} pauses of two leases, {tempting} instances had ended before a node went on"
     return verdict
+
+
+def is_cut_off(history, node, moment):
+    """Whether some nodes could not talk to each other soon after a moment, or all others were down."""
+    end = moment + DOUBT
+    return any(e.isCut and e.start <= end and e.end >= moment for e in history.events) or all(
+        history.is_down(other, moment, end) for other in history.nodes if other != node)
+
+
+def is_shown_elsewhere(history, life, event):
+    """Whether another node still answered a write just before one was woken: the steward of a home that is gone counts
+    anew, so that the lease has not ended."""
+    for node in history.nodes:
+        row = history.series[node, life.key]
+        last = row.before(event.end - 0.2)
+        writes = history.shows(node, life.key, last) if last >= 0 else None
+        if node != event.node and writes and life.write in writes:
+            return True
+    return False
 
 
 # C8
@@ -476,6 +499,8 @@ def alive(history):
                     continue
                 verdict.checked += 1
                 if answer is None or answer[0] not in (0, 3):
+                    if answer and answer[0] == 2 and was_woken(history, node, at):
+                        continue
                     verdict.against(at, node, f"{history.names[name]}: {show(answer)}")
                     continue
                 times.append(at - row.sent[index])
@@ -509,6 +534,10 @@ def calm_seconds(history, node):
 
 def is_excused(history, node, sent, at):
     return any(start <= at and end >= sent - SETTLING for start, end in history.downs[node])
+
+
+def was_woken(history, node, moment):
+    return any(e.kind == "pause" and e.node == node and e.end <= moment <= e.end + DOUBT for e in history.events)
 
 
 def percentile(values, share):

@@ -24,7 +24,7 @@ class Made:
     lists, to which it adds."""
 
     def __init__(self):
-        self.events = [Event("link", 5, 10, detail="cut"), Event("pause", 12, 21, node=2),
+        self.events = [Event("link", 5, 10, detail="halves", isCut=True), Event("pause", 12, 21, node=2),
                        Event("kill", 22, 26, node=3), Event("clock", 14, 20, node=1, seconds=90)]
         self.requests = []
         self.delay = {}
@@ -153,13 +153,20 @@ class Unfinished(Made):
         return (writes(STEADY, 1), 2) if key == STEADY and at >= 21.5 else super().says(node, key, at)
 
 
+class Doubting(Made):
+    """A woken node may say that it does not know yet."""
+    def says(self, node, key, at):
+        return ((2, frozenset()), 0) if node == 2 and 21 <= at < 23 else super().says(node, key, at)
+
+
 class Moved(Made):
     """A node without disk that was killed may begin without what it had."""
     def says(self, node, key, at):
         return (NONE, 0) if node == 3 and 26 <= at < 27 else super().says(node, key, at)
 
 
-WELL = {"a run where all is well": Made, "a write without a reply": Unfinished, "a node that begins anew": Moved}
+WELL = {"a run where all is well": Made, "a write without a reply": Unfinished, "a node that begins anew": Moved,
+        "a woken node that does not know yet": Doubting}
 PLANTED = [
     ("C1", "one node has another answer 12 s after the last fault", lambda: lies(2, RIVAL, 48, 52, writes(RIVAL, 1))),
     ("C1", "one node is silent 12 s after the last fault", lambda: lies(3, RIVAL, 48, 52, (2, frozenset()))),

@@ -185,6 +185,7 @@ class Run:
             step.event.seconds = step.what["seconds"]
             node.set_clock(step.what["seconds"])
         else:
+            step.event.isCut = any(fault == nemesis.CUT for _, _, fault in step.what["links"])
             self.lab.set_faults({(a, b): fault for a, b, fault in step.what["links"]})
 
     def mend(self, step):
