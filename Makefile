@@ -11,6 +11,7 @@ help:
 	@echo 'make conformance  the conformance suites alone, against $$REGDNS or a fresh build'
 	@echo 'make bench        paired measurement with knotd and nsd'
 	@echo 'make fuzz         parsers against random bytes'
+	@echo 'make sim          the simulated cluster with fresh seeds: SEEDS=n of them, 200 otherwise'
 	@echo 'make format       format the sources in place'
 	@echo 'make install      the release binary to $$PREFIX/bin (default /usr/local)'
 
@@ -32,6 +33,9 @@ bench:
 fuzz:
 	@scripts/fuzz.sh
 
+sim:
+	@scripts/sim.sh
+
 format:
 	@swift format --in-place --recursive Sources Tests
 	@echo 'formatted Sources and Tests'
@@ -39,5 +43,5 @@ format:
 install:
 	@scripts/install-regdns.sh
 
-sim image:
+image:
 	@echo "regdns: make $@: is not available in this version; 'make help' lists what is" >&2; exit 2

@@ -253,6 +253,21 @@ if Context.environment["REGDNS_ONLY_TIDY"] != nil {
     package.targets.removeAll { $0.name != "TidyTests" }
 }
 
+// `scripts/bench.sh gossip` builds its nodes with everything that was compiled for the server.
+if Context.environment["REGDNS_GOSSIP_BENCH"] != nil {
+    package.products.append(.executable(name: "gossipbench", targets: ["gossipbench"]))
+    package.targets.append(
+        .executableTarget(
+            name: "gossipbench",
+            dependencies: [
+                "DNSWire", "Memberlist", "RegistryStore", "Replication",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            path: "Benchmarks/gossip/gossipbench"))
+}
+
 // Not for C, and not for what a generator wrote.
 for target in package.targets where !["CDatagram", "CSQLite", "EtcdMessages"].contains(target.name) {
     target.swiftSettings = (target.swiftSettings ?? []) + strict

@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-from harness import etcd, load, memory, queries, writes, zones  # noqa: E402
+from harness import etcd, fresh, gossip, load, memory, queries, writes, zones  # noqa: E402
 from harness.context import Context  # noqa: E402
 from harness.load import Tools  # noqa: E402
 from harness.process import BenchError, Starter, cpu_plan  # noqa: E402
@@ -20,12 +20,15 @@ from harness.report import Report  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {"names": queries.names, "service": queries.service, "writes": writes.writes, "memory": memory.memory,
-            "zones": zones.zones, "etcd": etcd.etcd}
+            "zones": zones.zones, "etcd": etcd.etcd, "gossip": gossip.gossip,
+            "fresh": fresh.fresh}
+# Half an hour of waiting for timers: only on demand.
+ON_DEMAND = {"gossip", "fresh"}
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("section", nargs="*", metavar="SECTION", help=f"any of {', '.join(SECTIONS)}; all by default")
+    parser.add_argument("section", nargs="*", metavar="SECTION", help=f"any of {', '.join(SECTIONS)}; by default all but {', '.join(ON_DEMAND)}")
     parser.add_argument("--quick", action="store_true", help="one small round, to see that the harness works")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
     parser.add_argument("--seconds", type=float, default=1.0, help="measured part of a burst (default 1)")
@@ -99,7 +102,7 @@ def run(options: argparse.Namespace, report: Report, directory: Path, cpus) -> N
         report=report, directory=directory, rounds=1 if options.quick else options.rounds,
         seconds=min(options.seconds, 0.4) if options.quick else options.seconds, quick=options.quick,
         rate=options.rate, leases={"small": options.lease_small, "large": options.lease_large})
-    for name in options.section or SECTIONS:
+    for name in options.section or [name for name in SECTIONS if name not in ON_DEMAND]:
         try:
             SECTIONS[name](context)
         except BenchError as error:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# test-long.sh: what is too long for every change. Stages: fuzz, store (random histories), lab (five nodes in network
-# namespaces for ten minutes), memory (the server under AddressSanitizer against all other conformance suites and a long
-# flood).
+# test-long.sh: what is too long for every change. Stages: fuzz, store (random histories), sim (the simulated cluster,
+# 1,000 seeds), lab (five nodes in network namespaces for ten minutes), memory (the server under AddressSanitizer against
+# all other conformance suites and a long flood).
 # Writes the result to Tests/long-results.md.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -18,6 +18,7 @@ store() {
 }
 
 lab() { LAB_NODES=5 LAB_SECONDS=600 LAB_LEASE=10 scripts/conformance.sh "$stage_counts" lab; }
+sim() { REGDNS_BUILT=1 scripts/sim.sh 1000 "$stage_counts"; }
 
 memory() {
     scripts/build.sh --product regdns --sanitize=address --scratch-path .build/memory || return
@@ -31,6 +32,7 @@ run() {
     stage fuzz fuzz || true
     stage store store || true
     stage lab lab || true
+    stage sim sim || true
     stage memory memory || true
 }
 run

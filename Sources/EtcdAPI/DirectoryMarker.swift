@@ -35,6 +35,15 @@ struct DirectoryMarker: Sendable, Hashable {
         }
     }
 
+    /// The markers that a store holds of a directory and of those below it.
+    static func all(in registry: Registry, at path: [UInt8]) -> [Entry] {
+        let below = key(of: path) + [UInt8(ascii: "/")]
+        let entries = registry.range(
+            namespace: namespace, lower: below, upper: KeyLayout.end(ofPrefix: below)
+        ).entries
+        return [registry.entry(namespace: namespace, key: key(of: path))].compactMap { $0 } + entries
+    }
+
     init(end: Int64?) { self.end = end }
 
     /// Of a stored value; what cannot be read is a directory that stays.
@@ -101,7 +110,7 @@ struct DirectoryOperation: Sendable, Hashable {
             let action = value.member("action")?.stringValue.flatMap({ KeyspaceEvent.Action(rawValue: $0) }),
             let text = value.member("directory")?.stringValue,
             let path = try? PercentEncoding.decode(Array(text.utf8)[...], plusIsSpace: false),
-            path.first == UInt8(ascii: "/"), let now = value.member("now")
+            EventHistory.isPath(path), let now = value.member("now")
         else { return nil }
         func directory(_ value: JSONValue) -> Directory {
             Directory(created: value.member("created")?.int64Value ?? 0, end: value.member("ends")?.int64Value)

@@ -267,7 +267,7 @@ final class EventHistory: RegistryObserver {
     }
 
     /// Whether a key is a clean path, which alone has a node in the tree.
-    private static func isPath(_ key: [UInt8]) -> Bool {
+    static func isPath(_ key: [UInt8]) -> Bool {
         guard key.first == UInt8(ascii: "/"), key.count > 1 else { return false }
         let names = key.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         return names.allSatisfy { !$0.isEmpty && !$0.elementsEqual(".".utf8) && !$0.elementsEqual("..".utf8) }

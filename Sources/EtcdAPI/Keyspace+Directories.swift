@@ -164,12 +164,16 @@ extension Keyspace {
     func learn(_ news: DirectoryNews.Waiting, _ memory: inout DirectoryMemory) {
         if news.mustReload {
             memory.reset()
-            for marker in DirectoryMarker.all(in: registry) {
-                guard let path = DirectoryMarker.path(of: marker.key) else { continue }
-                learn(self.news.put(path, marker), &memory)
-            }
+            learn(DirectoryMarker.all(in: registry), &memory)
         }
         for item in news.items { learn(item, &memory) }
+    }
+
+    private func learn(_ markers: [Entry], _ memory: inout DirectoryMemory) {
+        for marker in markers {
+            guard let path = DirectoryMarker.path(of: marker.key) else { continue }
+            learn(self.news.put(path, marker), &memory)
+        }
     }
 
     private func isLeftToOthers(_ path: [UInt8]) -> Bool { leftToOthers.map { path.starts(with: $0) } ?? false }
@@ -184,7 +188,10 @@ extension Keyspace {
                 })
             memory.hold(path, until: end, isEndedHere: !isLeftToOthers(path))
         case .released(let path): memory.release(path)
-        case .taken(let path): memory.forget(path[...])
+        case .taken(let path):
+            memory.forget(path[...])
+            // Any client of the cluster can say so of a directory that is there. What has a marker is there.
+            learn(DirectoryMarker.all(in: registry, at: path), &memory)
         }
     }
 }

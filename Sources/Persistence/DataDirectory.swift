@@ -77,17 +77,18 @@ package final class DataDirectory: Sendable {
     func open() throws(DataDirectoryError) -> (file: RegistryFile, reading: FileReading, damage: Damage?) {
         do throws(SQLiteError) {
             try finishSalvage()
+            var problem: String?
             if exists(file) {
-                if let sound = try openSound() { return (sound.file, sound.reading, nil) }
+                if let sound = try openSound(&problem) { return (sound.file, sound.reading, nil) }
             } else if exists(file + "-wal") {
                 return try salvage(FileReading(), problems: ["registry.db is missing beside its log"])
             } else {
                 try make(KeptContent(), KeptFacts(), at: newFile)
                 try move(newFile, to: file)
             }
-            if let sound = try openSound() { return (sound.file, sound.reading, nil) }
+            if let sound = try openSound(&problem) { return (sound.file, sound.reading, nil) }
             let (reading, problems) = try readDamaged()
-            return try salvage(reading, problems: problems)
+            return try salvage(reading, problems: Self.told(problems, first: problem))
         } catch {
             throw self.error(error)
         }
@@ -149,8 +150,18 @@ package final class DataDirectory: Sendable {
         var error: SQLiteError { SQLiteError(code: 1, message: rawValue) }
     }
 
+    /// What is wrong with a file: what was found when it was read as far as it can be, or else why it could not be
+    /// opened before.
+    static func told(_ problems: [String], first: String?) -> [String] {
+        problems.isEmpty ? [first ?? "it could not be opened"] : problems
+    }
+
     /// Nil when the file is damaged.
-    private func openSound() throws(SQLiteError) -> (file: RegistryFile, reading: FileReading)? {
+    ///
+    /// - Parameter problem: why, unless it is known.
+    private func openSound(
+        _ problem: inout String?
+    ) throws(SQLiteError) -> (file: RegistryFile, reading: FileReading)? {
         guard size(of: file) != 0 else { return nil }
         do throws(SQLiteError) {
             let database = try SQLiteDatabase(path: file, creating: false)
@@ -160,6 +171,7 @@ package final class DataDirectory: Sendable {
             return (try RegistryFile(database: database, facts: reading.facts), reading)
         } catch {
             guard error.kind == .damaged else { throw error }
+            if problem == nil { problem = "\(error)" }
             return nil
         }
     }

@@ -15,6 +15,8 @@ package struct KeeperCounts: Hashable, Sendable {
     package var failures = 0
     /// Writes that waited for room.
     package var waitsForRoom = 0
+    /// Length of the log when it was copied into the file last.
+    package var logBytes = 0
     // Now:
     /// Entries that wait to be written.
     package var waiting = 0

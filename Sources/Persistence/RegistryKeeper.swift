@@ -46,6 +46,8 @@ package final class RegistryKeeper: Sendable {
         /// How many numbers are reserved ahead, and how few may be left.
         package var reservedAhead: Int64 = 200_000
         package var reservedLeft: Int64 = 100_000
+        /// How few are left when equal puts take no more while the disk fails. Expiry and other nodes' operations do.
+        package var reservedForOthers: Int64 = 10_000
 
         package init(sync: Sync) { self.sync = sync }
     }
@@ -65,6 +67,8 @@ package final class RegistryKeeper: Sendable {
     private let keptPosition = Atomic<Int>(0)
     /// n of the registry's revision 0.
     private let firstNumber: Atomic<Int64> = Atomic(0)
+    /// The greatest number that the file has reserved.
+    private let reserved: Atomic<Int64>
 
     /// What only the writing queue needs.
     struct Disk: Sendable {
@@ -76,6 +80,11 @@ package final class RegistryKeeper: Sendable {
         var number: Int?
         /// A group that could not be written.
         var unwritten: KeptGroup?
+        /// The disk has refused what the system had taken: after such an error Linux may take pages for written that
+        /// are not, so that nothing written before is sure.
+        var isDoubtful = false
+        /// The log has outgrown what is usual, and somebody was told.
+        var hasWarnedOfLog = false
         var facts: KeptFacts
     }
 
@@ -128,6 +137,7 @@ package final class RegistryKeeper: Sendable {
         self.settings = settings
         self.logger = logger
         self.disk = Mutex(disk)
+        reserved = Atomic(disk.facts.reserved)
     }
 
     /// Makes the file ready for groups.
@@ -166,6 +176,11 @@ package final class RegistryKeeper: Sendable {
         if number > facts.reserved &- settings.reservedLeft { facts.reserved = number &+ settings.reservedAhead }
     }
 
+    /// The last revision that an equal put may take while no more numbers can be reserved.
+    private var equalPutsThrough: Int64 {
+        reserved.load(ordering: .relaxed) &- firstNumber.load(ordering: .relaxed) &- settings.reservedForOthers
+    }
+
     // MARK: Groups
 
     /// Has what waits written soon.
@@ -198,6 +213,7 @@ package final class RegistryKeeper: Sendable {
         do throws(SQLiteError) {
             if disk.file == nil { try reopen(&disk) }
             guard disk.file != nil else { return nil }
+            if disk.isDoubtful { try writeWhole(&disk) }
             if let unwritten = disk.unwritten {
                 try write(unwritten, &disk)
                 disk.unwritten = nil
@@ -213,8 +229,31 @@ package final class RegistryKeeper: Sendable {
         } catch {
             // A full disk leaves the file as it is.
             if error.kind != .full { (disk.file, disk.log) = (nil, nil) }
+            if error.isUnsynced { disk.isDoubtful = true }
             return error
         }
+    }
+
+    /// Writes all of the registry anew, to a log that begins anew, and waits for the disk.
+    private func writeWhole(_ disk: inout Disk) throws(SQLiteError) {
+        // What is left of the log would be in front of the new group, which counts only if all before it is sound.
+        try disk.file?.shortenLog(truncating: true)
+        registry.keepWhole()
+        disk.unwritten = nil
+        guard let group = registry.takeGroup() else { return }
+        do throws(SQLiteError) {
+            try write(group, &disk)
+            guard disk.log?.sync() == true else { throw Self.unsynced }
+        } catch {
+            // Taken from the journal, and not kept.
+            registry.keepWhole()
+            throw error
+        }
+        disk.isDoubtful = false
+    }
+
+    private static var unsynced: SQLiteError {
+        SQLiteError(code: 1034, message: "the log cannot be synced: \(OpenFile.reason)")
     }
 
     private func write(_ group: KeptGroup, _ disk: inout Disk) throws(SQLiteError) {
@@ -223,9 +262,15 @@ package final class RegistryKeeper: Sendable {
         guard let file = disk.file else { return }
         guard file.needs(group, facts) else { return keptPosition.store(group.position, ordering: .releasing) }
         try disk.file?.write(group, facts: facts)
-        keptPosition.store(group.position, ordering: .releasing)
         disk.facts = facts
-        if disk.log == nil { disk.log = directory.openLog() }
+        reserved.store(facts.reserved, ordering: .relaxed)
+        if disk.log == nil {
+            guard let log = directory.openLog() else {
+                throw SQLiteError(code: 14, message: "the log cannot be opened to sync it: \(OpenFile.reason)")
+            }
+            disk.log = log
+        }
+        keptPosition.store(group.position, ordering: .releasing)
         let rows = (disk.file?.rowsWritten ?? 0) - file.rowsWritten
         state.withLock { state in
             state.hasUnsynced = settings.sync == .interval
@@ -261,7 +306,7 @@ package final class RegistryKeeper: Sendable {
             // The registry hears of it under the lock: two threads' news may not overtake each other.
             if let error {
                 if state.failure == nil {
-                    registry.refuseKeeping(Self.refusal("\(error)"))
+                    registry.refuseKeeping(Self.refusal("\(error)"), equalPutsThrough: equalPutsThrough)
                     news = .failed("\(error)")
                 }
                 state.failure = "\(error)"
@@ -308,17 +353,40 @@ package final class RegistryKeeper: Sendable {
     // MARK: The log
 
     /// Copies a long log into the file. Nobody waits then but who comes meanwhile.
-    private func shortenLog() {
-        disk.withLock { disk in
-            guard let file = disk.file, file.logBytes > settings.logBytesMax else { return }
+    func shortenLog() {
+        let failure = disk.withLock { disk -> SQLiteError? in
+            guard let file = disk.file, file.logGrowth > settings.logBytesMax else { return nil }
             do throws(SQLiteError) {
                 try disk.file?.shortenLog(truncating: false)
-                state.withLock { $0.counts.checkpoints += 1 }
+                lookAtLog(&disk)
+                return nil
             } catch {
                 logger.warning("the log of the data directory cannot be copied", metadata: ["reason": "\(error)"])
+                // The next copy would believe that the disk has what this one could not bring there.
+                return error.kind == .full ? nil : error
             }
         }
+        if let failure { fail(failure, isDoubtful: true) }
     }
+
+    /// A log that begins anew is used from its start again, which no other program that reads the file lets happen.
+    private func lookAtLog(_ disk: inout Disk) {
+        let bytes = disk.file?.logBytes ?? 0
+        state.withLock { state in
+            state.counts.checkpoints += 1
+            state.counts.logBytes = bytes
+        }
+        let isLong = bytes > settings.logBytesMax * Self.longLogFactor
+        if isLong, !disk.hasWarnedOfLog {
+            logger.warning(
+                "the log of the data directory grows as long as another program is reading its file",
+                metadata: ["path": "\(directory.file)", "bytes": "\(bytes)"])
+        }
+        disk.hasWarnedOfLog = isLong
+    }
+
+    /// So many times the bytes from which on it is copied is a log that does not begin anew.
+    private static let longLogFactor = 4
 
     /// Has the disk take the log; for `Sync.interval`.
     func syncLog() {
@@ -332,7 +400,7 @@ package final class RegistryKeeper: Sendable {
         if log.sync() {
             state.withLock { $0.counts.syncs += 1 }
         } else {
-            fail(SQLiteError(code: 10, message: "the log cannot be synced: \(OpenFile.reason)"))
+            fail(Self.unsynced, isDoubtful: true)
         }
     }
 
@@ -344,10 +412,13 @@ package final class RegistryKeeper: Sendable {
     }
 
     /// Treats the file as one that cannot be written; it is opened again with the next group.
-    private func fail(_ error: SQLiteError) {
+    ///
+    /// - Parameter isDoubtful: whether what was written before may not be on the disk: all of it is written anew.
+    private func fail(_ error: SQLiteError, isDoubtful: Bool = false) {
         disk.withLock { disk in
             disk.file = nil
             disk.log = nil
+            if isDoubtful { disk.isDoubtful = true }
         }
         let group = state.withLock { $0.begun }
         _ = finish(group, error, isScheduled: false)

@@ -69,5 +69,10 @@ extension Registry {
     }
 
     /// What ages without leases running out: tombstones and origins. For those who use `dueLeases`.
-    package func forgetOld() { state.withLock { $0.core.forgetOld(now: clock.now) } }
+    package func forgetOld() {
+        state.withLock { state in
+            state.core.forgetOld(now: clock.now)
+            state.boundJournal()
+        }
+    }
 }

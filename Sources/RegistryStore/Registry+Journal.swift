@@ -57,16 +57,44 @@ extension Registry {
     }
 
     /// Makes the next group the whole content.
-    package func keepWhole() { state.withLock { $0.journal?.overflow() } }
+    package func keepWhole() {
+        state.withLock { state in
+            state.journal?.overflow()
+            state.boundJournal()
+        }
+    }
 
     /// Grows with every write that has to be kept. Who sees the same number before and after a call has written
     /// nothing in between.
     package var journalPosition: Int { position.count.load(ordering: .relaxed) }
 
-    /// Entries noted and not taken yet.
-    package var journalCount: Int { state.withLock { $0.journal?.notes.count ?? 0 } }
+    /// What is noted and not taken yet: entries, or removals when there are more of those; the most there may be when
+    /// all of the store is to be kept anew.
+    package var journalCount: Int {
+        state.withLock { max($0.journal?.count ?? 0, $0.core.tombstones.news?.count ?? 0) }
+    }
 
     /// Refuses writes that have to be kept with this error from now on; nil takes them again. Equal puts and
     /// heartbeats change nothing that is kept and go on.
-    package func refuseKeeping(_ error: RegistryError?) { state.withLock { $0.core.keepingFailure = error } }
+    ///
+    /// - Parameter equalPutsThrough: the last revision that an equal put may take; the numbers after it are left to
+    ///   what nobody can refuse, which is expiry and what comes from other nodes.
+    package func refuseKeeping(_ error: RegistryError?, equalPutsThrough: Int64 = .max) {
+        state.withLock { state in
+            state.core.keepingFailure = error
+            state.core.equalPutsThrough = equalPutsThrough
+        }
+    }
+}
+
+extension Registry.State {
+    /// Gives up what was noted once it is too much, or once all of the store is to be kept anew.
+    mutating func boundJournal() {
+        guard let journal else { return }
+        let waiting = max(core.tombstones.news?.count ?? 0, core.leases.touched?.count ?? 0)
+        if waiting > journal.countMax { self.journal?.overflow() }
+        guard self.journal?.hasOverflowed == true, waiting > 0 else { return }
+        core.tombstones.news = TombstoneNews()
+        core.leases.touched = []
+    }
 }

@@ -170,6 +170,7 @@ extension Registry.State {
             journal?.note(batch, leases: core.leases)
             for observer in observers { observer.registryDidChange(batch) }
         }
+        boundJournal()
         let waiters = hasChanged ? waiters.take(before: core.revision) : []
         return Registry.Told(outcomes: outcomes, waiters: waiters, revision: core.revision)
     }

@@ -2,6 +2,7 @@ package import Logging
 package import Memberlist
 package import NIOCore
 import NIOPosix
+import RegistryStore
 
 /// What a node takes from outside: time, randomness, a thread, and where to log.
 package struct GossipEnvironment: Sendable {
@@ -9,6 +10,8 @@ package struct GossipEnvironment: Sendable {
     package var clock: @Sendable () -> Milliseconds = {
         Milliseconds(NIODeadline.now().uptimeNanoseconds / 1_000_000)
     }
+    /// Milliseconds since 1970, asked for once.
+    package var unixClock: @Sendable () -> Milliseconds = { SystemTime.unixMilliseconds() }
     /// For the protocol's choices. Nonces are always the system's.
     package var random: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator()
     package var eventLoop: any EventLoop = MultiThreadedEventLoopGroup.singleton.any()

@@ -62,7 +62,7 @@ package struct TransportLimits: Hashable, Sendable {
     /// than `silenceMilliseconds`.
     package var streams = 128
     package var silenceMilliseconds: Milliseconds = 1_000
-    /// Octets that all unfinished streams of others hold together.
+    /// Octets that all unfinished streams of others hold together, and as many those that this node dialled.
     package var streamBytes = 67_108_864
     /// Streams of the application's, both ways, after their first message.
     package var ownStreams = 32

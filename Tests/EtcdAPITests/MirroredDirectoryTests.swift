@@ -78,6 +78,21 @@ struct MirroredDirectoryTests {
         events.cancel()
     }
 
+    @Test(arguments: ["/a", "/a/b", "/", "/a/", "/a//b", "/b/../a"])
+    func aLieAboutADirectoryThatIsThereChangesNothing(path: String) {
+        mirror([], ["dir/a", "dir/a/b", "dir/a/b/c", "dir/ab"].map { put($0, Array("{}".utf8), at: 5) }, at: 5)
+        let lie = #"{"action":"delete","directory":"\#(path)","now":{}}"#
+        mirror([], [put("last", Array(lie.utf8), at: 6)], at: 6)
+        #expect(names() == ["/a", "/ab"] && names("/a") == ["/a/b"] && names("/a/b") == ["/a/b/c"])
+        #expect(keyspace.directoryNode(Array("/a/b".utf8)).createdIndex == 5)
+        // What went with its operation is gone.
+        mirror(
+            [],
+            ["dir/a/b", "dir/a/b/c"].map { .delete(key: Array($0.utf8)) }
+                + [put("last", Array(#"{"action":"delete","directory":"/a/b","now":{}}"#.utf8), at: 7)], at: 7)
+        #expect(names() == ["/a", "/ab"] && names("/a").isEmpty)
+    }
+
     @Test func anOperationSurvivesItsWriting() throws {
         var note = WriteNote(action: .update, key: Array("/a b/\u{e9}".utf8) + [0xff], isRefresh: true)
         note.directory = KeyspaceNode(

@@ -6,10 +6,11 @@ import Testing
 enum Cluster {
     /// A cluster of `count` whose views are full and whose gossip is over.
     static func formed(
-        _ count: Int, seed: UInt64, timing: GossipTiming = .lan, dialect: Dialect = .plain
+        _ count: Int, seed: UInt64, timing: GossipTiming = .lan, dialect: Dialect = .plain,
+        unixOffset: (Int) -> Milliseconds? = { _ in nil }
     ) throws -> GossipNetwork {
         var network = GossipNetwork(seed: seed)
-        network.add(count: count, timing: timing, dialect: dialect)
+        network.add(count: count, timing: timing, dialect: dialect, unixOffset: unixOffset)
         for number in 1..<count {
             network.join(number, through: 0)
             network.run(for: 10)

@@ -87,8 +87,11 @@ import Testing
     // MARK: Deaths
 
     /// How long it took until all survivors saw the last node of `count` dead or gone.
-    static func kill(_ count: Int, _ timing: GossipTiming, seed: UInt64, loss: Int = 0) throws -> Milliseconds {
-        var network = try Cluster.formed(count, seed: seed, timing: timing)
+    static func kill(
+        _ count: Int, _ timing: GossipTiming, seed: UInt64, loss: Int = 0,
+        unixOffset: (Int) -> Milliseconds? = { _ in nil }
+    ) throws -> Milliseconds {
+        var network = try Cluster.formed(count, seed: seed, timing: timing, unixOffset: unixOffset)
         network.faults.lossPercent = loss
         network.run(for: Milliseconds(seed * 37 % 1_000))
         network.kill(count - 1)
@@ -115,6 +118,23 @@ import Testing
         #expect(median.contains(times[times.count / 2]), "\(times)")
         #expect(
             times.allSatisfy { (GossipFormulas.suspicionMin(timing, nodes: count)...most).contains($0) }, "\(times)")
+    }
+
+    /// The bound: two turns until somebody probes it, one for the probe, the shortest suspicion, and the gossip of it.
+    @Test(
+        "Nodes with one clock share out whom they probe, so that no kill is seen late",
+        arguments: [(5, 20, 7_500), (16, 6, 8_500), (64, 2, 10_800)] as [(Int, UInt64, Milliseconds)])
+    func killsByTurns(count: Int, seeds: UInt64, most: Milliseconds) throws {
+        let times = try (1...seeds).map { try Self.kill(count, .lan, seed: $0, unixOffset: { _ in 1_000_000 }) }
+        #expect(times.allSatisfy { $0 <= most }, "\(times.sorted())")
+    }
+
+    @Test("With clocks that differ they probe as by lot")
+    func killsByWrongClocks() throws {
+        let times = try (1...12 as ClosedRange<UInt64>).map { seed in
+            try Self.kill(5, .lan, seed: seed, unixOffset: { Milliseconds($0 * $0) * 7_777 })
+        }
+        #expect(times.allSatisfy { $0 <= 10_000 }, "\(times.sorted())")
     }
 
     @Test("A kill is seen under loss, too", arguments: [10, 30])

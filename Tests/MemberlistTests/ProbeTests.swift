@@ -118,6 +118,22 @@ import Testing
         #expect(bench.core.counters.failedProbes == 0)
     }
 
+    @Test("By turns everybody is probed, each in the turn of the clock", arguments: [0, 1_234_567])
+    func turns(unixOffset: Milliseconds) {
+        let names = ["a", "b", "c", "d", "e"] as [NodeName]
+        var bench = CoreBench { $0.unixOffset = unixOffset }
+        for name in names { bench.know(name) }
+        var probed: [NodeName] = []
+        for _ in 0..<10 {
+            for ping in bench.run(for: 1_000).pings {
+                probed.append(ping.node)
+                bench.hear(.ack(Ack(sequence: ping.sequence)))
+            }
+        }
+        #expect(Array(probed.prefix(5)) == Array(probed.suffix(5)))
+        #expect(Set(probed) == Set(names) && probed.count == 10)
+    }
+
     @Test("A late ack is of no use")
     func lateAck() throws {
         var (bench, ping) = try Self.probing("a")

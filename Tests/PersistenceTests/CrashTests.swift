@@ -18,7 +18,7 @@ struct CrashTests {
         mutating func step(_ kept: Kept) async throws {
             let name = "k\(Int.random(in: 0..<12, using: &random))"
             let namespace = Bool.random(using: &random) ? Namespace.default : Namespace("t")
-            switch Int.random(in: 0..<12, using: &random) {
+            switch Int.random(in: 0..<14, using: &random) {
             case 0..<4:
                 let id = "i\(Int.random(in: 0..<6, using: &random))"
                 _ = try kept.registry.apply([
@@ -61,6 +61,13 @@ struct CrashTests {
             case 10:
                 kept.clock.advance(milliseconds: .random(in: 0..<100, using: &random))
                 _ = kept.registry.expireDue()
+            case 11, 12:
+                // One id under several keys, of which the HTTP dialects show one by it.
+                let id = "i\(Int.random(in: 0..<6, using: &random))"
+                let value = Array(#"{"host":"10.0.0.1","service":"web","id":"\#(id)"}"#.utf8)
+                _ = try kept.registry.apply([
+                    .put(namespace: namespace, key: key("etcd/\(name)"), value: .bytes(value), lease: .permanent)
+                ])
             default: _ = try kept.registry.apply([.renew(namespace: namespace, key: key("nothing"))])
             }
         }
@@ -99,6 +106,15 @@ struct CrashTests {
         let again = try Kept(try directory.copy(), clock: kept.clock)
         #expect(again.content == kept.content, "seed \(seed)")
         #expect(again.registry.inconsistency == nil, "seed \(seed)")
+        #expect(shownIDs(again.registry) == shownIDs(kept.registry), "seed \(seed)")
+    }
+
+    private func shownIDs(_ registry: Registry) -> [String] {
+        [Namespace.default, Namespace("t")].flatMap { namespace in
+            registry.range(namespace: namespace, lower: [], upper: nil).entries.map { entry in
+                "\(namespace.name) \(entry.key) \(registry.identity(of: entry)?.id ?? "-")"
+            }
+        }
     }
 
     @Test("A log that ends anywhere is a state that was", arguments: 0..<(2 * SeededRandom.effort))

@@ -25,6 +25,13 @@ struct DamageTests {
         return directory
     }
 
+    @Test("What is told of a damaged file is never nothing")
+    func told() {
+        #expect(DataDirectory.told(["page 7"], first: "malformed") == ["page 7"])
+        #expect(DataDirectory.told([], first: "malformed") == ["malformed"])
+        #expect(DataDirectory.told([], first: nil).allSatisfy { !$0.isEmpty })
+    }
+
     private func change(_ directory: TemporaryDirectory, _ body: (inout Data) throws -> Void) throws {
         let url = URL(fileURLWithPath: directory.file)
         var data = try Data(contentsOf: url)

@@ -24,7 +24,7 @@ struct MirrorTests {
         .put(
             MirroredValue(
                 key: key(path), value: Array(value.utf8), lease: lease == 0 ? nil : LeaseID(lease),
-                createRevision: revision - version + 1, modRevision: revision, putCount: version))
+                createRevision: revision &- version &+ 1, modRevision: revision, putCount: version))
     }
 
     private func bound(_ registry: Registry, _ path: String) -> Int64? {
@@ -48,6 +48,29 @@ struct MirrorTests {
         let repair = registry.mirror([put("b", "x", at: 45)], revision: 50)
         #expect(repair.receipt.revision == 51)
         #expect(registry.inconsistency == nil)
+    }
+
+    @Test("a cluster that gives absurd revisions stops nothing", arguments: [Int64.max, .max - 1, .min, -1])
+    func absurdRevisions(revision: Int64) throws {
+        let registry = make()
+        registry.mirror([put("a", "1", at: 1)], revision: 1, restarts: true)
+        registry.mirror([put("b", "1", at: revision)], revision: revision)
+        registry.mirror([put("b", "2", at: revision)], revision: revision)
+        registry.mirror([put("c", "1", at: 5)], revision: 5)
+        let plan = try registry.plan([
+            .put(namespace: .default, key: key("d"), value: .bytes([1]), lease: .permanent)
+        ])
+        #expect(plan.count == 1)
+        registry.mirror([put("a", "1", at: revision)], revision: revision, restarts: true)
+        registry.mirror([.delete(key: key("a"))], revision: revision)
+        #expect(throws: RegistryError.self) { _ = try registry.changes(after: .min) }
+        _ = try? registry.changes(after: registry.revision)
+        try? registry.compact(through: registry.revision)
+        #expect(registry.entry(namespace: .default, key: key("a")) == nil)
+        #expect(registry.inconsistency == nil)
+        // The next list of a cluster that is one brings its numbers.
+        registry.mirror([put("a", "1", at: 7)], revision: 7, restarts: true)
+        #expect(registry.revision == 7)
     }
 
     @Test("another history: the revision goes back and those who wait are woken")

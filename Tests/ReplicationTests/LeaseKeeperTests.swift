@@ -210,6 +210,36 @@ struct LeaseKeeperTests {
         #expect(keeper.step(.tick, now: Self.moment(11_000)).contains(.describe([LeaseID(1)], of: "d")))
     }
 
+    @Test("what is said of leases that nobody knows has a bound, and a lease beyond it gets its whole length")
+    func handoverBound() throws {
+        let others = ["a", "b", "c"]
+        let steward = try #require(Rendezvous.steward(of: "d", among: others))
+        var settings = LeaseKeeperSettings(node: steward)
+        settings.handedOverMax = 5
+        var keeper = LeaseKeeper(settings)
+        _ = keeper.step(.members(others + ["d", "e"]), now: Self.moment(0))
+        func hand(_ ids: ClosedRange<Int64>, from home: String) {
+            let handed = ids.map { Handover(id: LeaseID($0), remainingMilliseconds: 1000) }
+            _ = keeper.step(.handover(handed, from: home), now: Self.moment(0))
+        }
+        hand(100...102, from: "e")
+        hand(1...4, from: "d")
+        // Said again, and changed, what is remembered takes no room.
+        hand(1...2, from: "d")
+        #expect(keeper.counts.handedOverBeyondLimit == 2)
+        #expect(keeper.handedOver.reduce(0) { $0 + $1.deadlines.count } == 5)
+        _ = keeper.step(.members(others + ["e"]), now: Self.moment(0))
+        let leases = (1...3).map { Self.lease(Int64($0), home: "d", length: 8000) }
+        _ = keeper.step(.leases(leases, of: "d"), now: Self.moment(0))
+        var later = keeper
+        #expect(keeper.step(.tick, now: Self.moment(11_000)).contains(.describe([1, 2].map { LeaseID($0) }, of: "d")))
+        #expect(
+            later.step(.tick, now: Self.moment(18_000)).contains { effect in
+                guard case .describe(let ids, of: "d") = effect else { return false }
+                return ids.contains(LeaseID(3))
+            })
+    }
+
     @Test("a node alone has nobody to tell")
     func leavesAlone() {
         var keeper = Self.keeper(["a"])

@@ -37,6 +37,11 @@ final class LeaseModel {
     enum Content {
         case operation(RemoteOperation)
         case frame([UInt8])
+
+        var operation: RemoteOperation? {
+            if case .operation(let operation) = self { return operation }
+            return nil
+        }
     }
 
     static let step = 500
@@ -61,6 +66,10 @@ final class LeaseModel {
     var wire: [(due: Int, from: Int, to: Int, content: Content)] = []
     var now = 0
     var lastDisturbance = 0
+    /// Operations that came together and were merged at once.
+    var batchesMerged = 0
+    /// By node, the step until which operations wait for it.
+    var busyUntil: [Int] = []
     var absent: [Int] = []
     var stale: [Int] = []
     /// The longest time in calm that a renewing instance was absent, or a stopped one present, in seconds.
@@ -78,6 +87,7 @@ final class LeaseModel {
         lag = [10, 24, 50][random.below(3)]
         lossPercent = [0, 10, 30][random.below(3)]
         groups = [Int](repeating: 0, count: count)
+        busyUntil = groups
         absent = [Int](repeating: 0, count: count * instances.count)
         stale = absent
         for number in 0..<count {
@@ -189,9 +199,25 @@ final class LeaseModel {
             let from = (old.to + 1) % nodes.count
             wire.append((now, from, old.to, .frame(old.bytes)))
         }
-        let due = wire.filter { $0.due <= now }
-        wire.removeAll { $0.due <= now }
-        for packet in due where reaches(packet.from, packet.to) {
+        for index in nodes.indices where busyUntil[index] <= now && random.oneIn(4) {
+            busyUntil[index] = now + 1 + random.below(5)
+        }
+        func waits(_ packet: (due: Int, from: Int, to: Int, content: Content)) -> Bool {
+            guard packet.due <= now else { return true }
+            return packet.content.operation != nil && busyUntil[packet.to] > now
+        }
+        var due = wire.filter { !waits($0) }
+        wire = wire.filter(waits)
+        due.removeAll { !reaches($0.from, $0.to) }
+        // What came while a node was busy it takes over at once.
+        for index in nodes.indices where busyUntil[index] == now {
+            let operations = due.compactMap { $0.to == index ? $0.content.operation : nil }
+            guard operations.count > 1 else { continue }
+            due.removeAll { $0.to == index && $0.content.operation != nil }
+            batchesMerged += 1
+            pass(nodes[index].registry.merge(operations).changes, from: index)
+        }
+        for packet in due {
             switch packet.content {
             case .operation(let operation):
                 pass(nodes[packet.to].registry.merge([operation]).changes, from: packet.to)

@@ -21,7 +21,7 @@ struct LeaseModelPropertyTests {
     @Test("who renews stays, who stopped goes, all nodes agree")
     func rules() throws {
         var seeds = SeededRandom(test: "lease model")
-        var (absence, staleness) = (0.0, 0.0)
+        var (absence, staleness, batches) = (0.0, 0.0, 0)
         for round in 0..<8 * SeededRandom.effort {
             let seed = seeds.next()
             let model = try LeaseModel(seed: seed, hasReplays: round % 4 == 3)
@@ -31,8 +31,10 @@ struct LeaseModelPropertyTests {
             if failure != nil { return }
             absence = max(absence, model.worstAbsence)
             staleness = max(staleness, model.worstStaleness)
+            batches += model.batchesMerged
         }
-        print("lease model: absent at most \(absence) s, present at most \(staleness) s")
+        #expect(batches > 0)
+        print("lease model: \(batches) batches, absent at most \(absence) s, present at most \(staleness) s")
     }
 
     @Test("every planted fault is found", arguments: LeaseModelFault.allCases)

@@ -68,12 +68,18 @@ package struct GossipNetwork {
     }
 
     /// Adds `count` nodes n0, n1, … with one timing.
-    package mutating func add(count: Int, timing: GossipTiming = .lan, dialect: Dialect = .plain) {
+    ///
+    /// - Parameter unixOffset: gives the offset of a node's wall clock, if it has one.
+    package mutating func add(
+        count: Int, timing: GossipTiming = .lan, dialect: Dialect = .plain,
+        unixOffset: (Int) -> Milliseconds? = { _ in nil }
+    ) {
         for _ in 0..<count {
             let number = nodes.count
-            add(
-                CoreSettings(
-                    name: NodeName("n\(number)"), address: Self.address(number), dialect: dialect, timing: timing))
+            var settings = CoreSettings(
+                name: NodeName("n\(number)"), address: Self.address(number), dialect: dialect, timing: timing)
+            settings.unixOffset = unixOffset(number)
+            add(settings)
         }
     }
 

@@ -21,7 +21,7 @@ extension KVService {
         guard case .branch(let succeeded, let inner)? = results.first else {
             throw GRPCStatus(.internalError, "regdns: a transaction without a result")
         }
-        var progress = TxnProgress(before: receipt.changes.isEmpty ? receipt.revision : receipt.revision - 1)
+        var progress = TxnProgress(before: receipt.changes.isEmpty ? receipt.revision : receipt.revision &- 1)
         var response = EtcdTxnResponse()
         response.header = context.header(receipt.revision)
         response.succeeded = succeeded

@@ -77,7 +77,13 @@ final class KeepAlives: Sendable {
         if place.isFirst {
             var request = EtcdLeaseKeepAliveRequest()
             request.id = lease.rawValue
-            try await stream.send(request)
+            do throws(GRPCStatus) {
+                try await stream.send(request)
+            } catch {
+                // Those who joined meanwhile wait for an answer to this very request.
+                for waiter in take(lease.rawValue) { waiter.promise.fulfil(.failure(error)) }
+                throw error
+            }
         }
         return try await promise.wait().get()
     }

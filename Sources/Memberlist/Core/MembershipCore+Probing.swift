@@ -52,8 +52,18 @@ extension MembershipCore {
         }
     }
 
-    /// Walks the list once and shuffles it then. Those dead for long are forgotten at that time.
     private mutating func nextToProbe() -> Member? {
+        guard let unixOffset = settings.unixOffset else { return nextOfList() }
+        if probePlace >= table.count {
+            probePlace = 0
+            forgetDead()
+        }
+        probePlace += 1
+        return nextByTurns(unixOffset)
+    }
+
+    /// Walks the list once and shuffles it then, as memberlist. Those dead for long are forgotten at that time.
+    private mutating func nextOfList() -> Member? {
         for _ in 0...table.count {
             if probePlace >= table.count {
                 probePlace = 0
@@ -65,6 +75,22 @@ extension MembershipCore {
             if !member.state.isGone, !isOwn(member.name) { return member }
         }
         return nil
+    }
+
+    /// All nodes stand on one ring. In each turn of the common clock a node probes the one that stands so many places
+    /// further as turns have passed: in every turn everybody is probed once, and in as many turns as there are others
+    /// everybody by everybody. Random lists leave a node alone for a turn with probability 1/e, and for five turns now
+    /// and then. Where views or clocks differ, some are probed twice in a turn and some not at all, as with lists.
+    private func nextByTurns(_ unixOffset: Milliseconds) -> Member? {
+        // By hash, for neighbours in name are often neighbours in death.
+        var ring: [(hash: UInt64, member: Member)] = []
+        for member in table.members where !member.state.isGone { ring.append((member.name.octets.mixedHash, member)) }
+        ring.sort { $0.hash == $1.hash ? $0.member.name < $1.member.name : $0.hash < $1.hash }
+        guard ring.count > 1, let own = ring.firstIndex(where: { isOwn($0.member.name) }) else { return nil }
+        // The timer has been set to the next turn already; it keeps its place within turns, however late it fires.
+        let due = timers.probe &- timing.probeInterval &+ unixOffset
+        let turn = Int(max(due, 0) / max(timing.probeInterval, 1) % Milliseconds(ring.count - 1))
+        return ring[(own + 1 + turn) % ring.count].member
     }
 
     private mutating func forgetDead() {

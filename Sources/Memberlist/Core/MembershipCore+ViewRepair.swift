@@ -34,11 +34,8 @@ extension MembershipCore {
         if let digest = viewRepair.digest { return digest }
         let digest = table.members.reduce(0 as UInt64) { sum, member in
             guard !member.state.isGone else { return sum }
-            let octets = member.name.octets + [0] + member.incarnation.bigEndianOctets
-            // FNV-1a, then mixed, so that sums of similar names do not cancel out.
-            let hash = octets.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
-            var mixed = Dice(seed: hash)
-            return sum &+ mixed.next()
+            // Sums of similar names do not cancel out.
+            return sum &+ (member.name.octets + [0] + member.incarnation.bigEndianOctets).mixedHash
         }
         viewRepair.digest = digest
         return digest
@@ -77,5 +74,13 @@ extension MembershipCore {
     mutating func viewIsRepaired(bringsNews: Bool) {
         viewRepair.wait = bringsNews ? ViewRepair.shortestWait : min(viewRepair.wait * 2, ViewRepair.longestWait)
         viewRepair.notBefore = now + viewRepair.wait
+    }
+}
+
+extension [UInt8] {
+    /// The same on all nodes: FNV-1a, then mixed.
+    var mixedHash: UInt64 {
+        var dice = Dice(seed: reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 })
+        return dice.next()
     }
 }

@@ -41,7 +41,10 @@ struct RegistryFile: Sendable {
     private var floors: [UInt64: UInt64] = [:]
     private var clock: KeptClock?
     private(set) var rowsWritten = 0
-    /// Bytes that the log has grown by since it was copied into the file, as an estimate.
+    /// Bytes that the log has grown by since it was last copied into the file, as far as that was possible: an
+    /// estimate.
+    private(set) var logGrowth = 0
+    /// Bytes of the log as they were then.
     private(set) var logBytes = 0
 
     private static let schema = """
@@ -131,8 +134,8 @@ struct RegistryFile: Sendable {
 
     /// Copies the log into the file as far as readers let it. With `truncating` the log is empty afterwards.
     mutating func shortenLog(truncating: Bool) throws(SQLiteError) {
-        try database.checkpoint(truncating: truncating)
-        logBytes = 0
+        logBytes = try database.checkpoint(truncating: truncating) * Self.pageBytes
+        logGrowth = 0
     }
 
     private mutating func fill(_ group: KeptGroup) throws(SQLiteError) {
@@ -217,7 +220,7 @@ struct RegistryFile: Sendable {
         try putRow.bind(13, row.checksum)
         try putRow.run()
         rowsWritten += 1
-        logBytes += Self.pageBytes + (row.value?.count ?? 0)
+        logGrowth += Self.pageBytes + (row.value?.count ?? 0)
     }
 
     private mutating func drop(_ namespace: Namespace, _ key: [UInt8]) throws(SQLiteError) {
@@ -225,7 +228,7 @@ struct RegistryFile: Sendable {
         try dropRow.bind(2, key)
         try dropRow.run()
         rowsWritten += 1
-        logBytes += Self.pageBytes
+        logGrowth += Self.pageBytes
     }
 
     private mutating func forget(_ tombstone: Tombstone) throws(SQLiteError) {

@@ -43,11 +43,13 @@ import CSQLite
         return try statement.step() ? statement.integer(0) : nil
     }
 
-    /// Copies what the log has into the file as far as readers let it.
-    func checkpoint(truncating: Bool) throws(SQLiteError) {
+    /// Copies what the log has into the file as far as readers let it. Gives the pages that the log is long.
+    func checkpoint(truncating: Bool) throws(SQLiteError) -> Int {
         let mode = truncating ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE
-        let code = unsafe sqlite3_wal_checkpoint_v2(handle, nil, mode, nil, nil)
+        var pages: Int32 = 0
+        let code = unsafe sqlite3_wal_checkpoint_v2(handle, nil, mode, &pages, nil)
         guard code == SQLITE_OK || code & 0xff == SQLITE_BUSY else { throw unsafe Self.error(code, handle) }
+        return max(0, Int(pages))
     }
 
     /// Whether a transaction is open.

@@ -26,6 +26,9 @@ struct SQLiteError: Error, Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The disk has refused what the system had taken (SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC).
+    var isUnsynced: Bool { code == 1034 || code == 1290 }
+
     /// What was read is not what was written.
     static func damaged(_ message: String) -> SQLiteError { SQLiteError(code: 11, message: message) }
 

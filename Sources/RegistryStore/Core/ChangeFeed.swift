@@ -43,6 +43,9 @@ struct ChangeFeed {
 
     var count: Int { events.count }
 
+    /// The first revision whose changes are here; after the greatest there is none.
+    var oldestRevision: Int64 { compactedRevision == .max ? .max : compactedRevision + 1 }
+
     /// What one event keeps alive beyond the live entries: its own place and the entry that was replaced.
     private static func cost(_ event: Event) -> Int { 48 + (event.previous?.cost ?? 0) }
 

@@ -6,7 +6,7 @@ extension StoreCore {
             try Validation.bound("intents", intents.count, limits.maxIntentsPerBatch)
             for (index, intent) in intents.enumerated() { try perform(intent, at: index, &batch, now: now) }
             if batch.changes.contains(where: \.contentChanged) { try checkFence() }
-            try checkKeeping(batch.changes)
+            try checkKeeping(batch)
         } catch {
             rollBack(batch, now: now)
             for intent in intents { dropEmpty(intent.namespace) }

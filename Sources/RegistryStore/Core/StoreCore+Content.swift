@@ -31,7 +31,8 @@ extension StoreCore {
             var registration = registration
             registration.host = registration.host.canonical
             // One that has lost its id takes it back.
-            if let previous, previous.storedValue == nil, previous.derivedIdentity == nil, previous.registration?.hasSameBytes(as: registration) == true
+            if let previous, previous.storedValue == nil, previous.derivedIdentity == nil,
+                previous.registration?.hasSameBytes(as: registration) == true
             {
                 return Self.same(previous)
             }

@@ -6,8 +6,10 @@ extension StoreCore {
     mutating func mirror(
         _ spaces: [MirroredSpace], revision wanted: Int64, restarts: Bool, now: Moment
     ) -> (outcome: Outcome, newLeases: [LeaseID], refused: Int) {
+        // A cluster that lies may give any number.
+        let wanted = max(0, wanted)
         // Two batches never share a revision, also when one repairs what an earlier one should have brought.
-        var batch = beginBatch(revision: restarts ? wanted : max(wanted, revision + 1))
+        var batch = beginBatch(revision: restarts ? wanted : max(wanted, nextRevision))
         var mirror = MirrorBatch(ended: endedLeases(by: spaces, now: now))
         for space in spaces {
             let index = self.space(space.namespace)

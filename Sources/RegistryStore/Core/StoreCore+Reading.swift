@@ -51,14 +51,14 @@ extension StoreCore {
     /// Whole batches after a revision, until `limit` changes are reached.
     func changes(after: Int64, limit: Int) throws(RegistryError) -> [ChangeBatch] {
         guard after <= revision else { throw .futureRevision(current: revision) }
-        guard after >= feed.compactedRevision else { throw .compacted(oldest: feed.compactedRevision + 1) }
+        guard after >= feed.compactedRevision else { throw .compacted(oldest: feed.oldestRevision) }
         return feed.batches(after: after, limit: limit)
     }
 
     /// Forgets the history up to and including a revision.
     mutating func compact(through: Int64) throws(RegistryError) {
         guard through <= revision else { throw .futureRevision(current: revision) }
-        guard through > feed.compactedRevision else { throw .compacted(oldest: feed.compactedRevision + 1) }
+        guard through > feed.compactedRevision else { throw .compacted(oldest: feed.oldestRevision) }
         feed.compact(through: through)
     }
 

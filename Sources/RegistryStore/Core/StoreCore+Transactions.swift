@@ -13,7 +13,7 @@ extension StoreCore {
             var place = 0
             results = try run(plan, &place, &batch, now: now)
             if batch.changes.contains(where: \.contentChanged) { try checkFence() }
-            try checkKeeping(batch.changes)
+            try checkKeeping(batch)
         } catch {
             rollBack(batch, now: now)
             for intent in intents { dropEmpty(intent.namespace) }

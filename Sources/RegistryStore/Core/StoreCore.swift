@@ -16,6 +16,8 @@ struct StoreCore: ~Copyable {
     var context: CausalContext
     /// Why nothing can be kept on the disk now; nil when it can, or need not be.
     var keepingFailure: RegistryError?
+    /// As long as that is so: the last revision that an equal put may take.
+    var equalPutsThrough = Int64.max
     /// Since when an origin of the context has had neither entry nor tombstone, in monotonic milliseconds.
     var idleOrigins: [UInt64: Int64] = [:]
     /// When origins were looked through last, in monotonic milliseconds.
@@ -104,7 +106,10 @@ struct StoreCore: ~Copyable {
         var refused = 0
     }
 
-    func beginBatch() -> Batch { Batch(revision: revision + 1, clockBefore: clock) }
+    func beginBatch() -> Batch { Batch(revision: nextRevision, clockBefore: clock) }
+
+    /// An external store may have said the greatest number there is; it is given again then.
+    var nextRevision: Int64 { revision == .max ? .max : revision + 1 }
 
     /// A batch of a mirror, whose revisions are the external store's.
     func beginBatch(revision: Int64) -> Batch { Batch(revision: revision, clockBefore: clock) }

@@ -26,9 +26,10 @@ extension StoreCore {
             now: now)
     }
 
-    /// Throws when a batch changed what has to be kept while that cannot be.
-    func checkKeeping(_ changes: [Change]) throws(RegistryError) {
-        if let keepingFailure, changes.contains(where: \.contentChanged) { throw keepingFailure }
+    /// Throws when a batch changed what has to be kept while that cannot be, or takes a number that is not reserved.
+    func checkKeeping(_ batch: Batch) throws(RegistryError) {
+        guard let keepingFailure, !batch.changes.isEmpty else { return }
+        if batch.revision > equalPutsThrough || batch.changes.contains(where: \.contentChanged) { throw keepingFailure }
     }
 
     // MARK: Coming back
@@ -56,7 +57,9 @@ extension StoreCore {
         settleIDs(&batch)
         // Of leases that others count none is kept without keys, but a damaged file may have lost those.
         for lease in content.leases where lease.home != nil {
-            guard let slot = leases.slot(of: lease.id), leases.owner(slot).isEmpty, !leases.isHome(slot) else { continue }
+            guard let slot = leases.slot(of: lease.id), leases.owner(slot).isEmpty, !leases.isHome(slot) else {
+                continue
+            }
             leases.release(slot)
         }
         return (finishRestore(batch), refused)

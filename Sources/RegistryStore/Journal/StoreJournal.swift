@@ -12,7 +12,7 @@ struct StoreJournal {
     private(set) var notes: [EntryNote] = []
     /// There was too much to note: all of the store has to be kept anew.
     private(set) var hasOverflowed = false
-    private let countMax: Int
+    let countMax: Int
 
     /// - Parameter countMax: entries noted at most. Doors wait long before it; expiry and other nodes' operations do
     ///   not.
@@ -36,6 +36,9 @@ struct StoreJournal {
         if isChanged { position.count.add(1, ordering: .relaxed) }
     }
 
+    /// How much waits.
+    var count: Int { hasOverflowed ? countMax : notes.count }
+
     /// Something other than an entry: a granted lease came or went, a removal was said again.
     func noteOther() { position.count.add(1, ordering: .relaxed) }
 
@@ -58,6 +61,8 @@ struct StoreJournal {
 struct TombstoneNews {
     var made: [Tombstone] = []
     var forgotten: [Tombstone] = []
+
+    var count: Int { made.count + forgotten.count }
 }
 
 extension LeaseTable {

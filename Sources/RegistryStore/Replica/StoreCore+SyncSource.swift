@@ -233,12 +233,6 @@ extension StoreCore {
     }
 
     func operation(of entry: Entry) -> RemoteOperation {
-        let value: PutValue?
-        if let bytes = entry.storedValue {
-            value = .bytes(bytes)
-        } else {
-            value = entry.registration.map { .registration($0) } ?? .bytes([])
-        }
         var lease: RemoteOperation.RemoteLease?
         if let id = entry.lease {
             let slot = entry.deadlineSlot
@@ -247,7 +241,7 @@ extension StoreCore {
                 isSuspended: leases.isSuspended(slot), home: leases.homeName(slot))
         }
         return RemoteOperation(
-            namespace: entry.namespace, key: entry.key, version: entry.version, value: value, lease: lease)
+            namespace: entry.namespace, key: entry.key, version: entry.version, value: entry.putValue, lease: lease)
     }
 
     private static func operation(of tombstone: Tombstone) -> RemoteOperation {

@@ -76,18 +76,26 @@ extension LeaseKeeper {
     }
 
     /// Nodes whose words are remembered.
-    private static let handedOverMax = 64
+    private static let homesMax = 64
 
+    /// Remembers what a home says of its leases as it leaves.
     mutating func take(_ leases: [Handover], from home: String, now: Int64) -> [LeaseEffect] {
         let index = handedOver.firstIndex { sameName($0.home, home) }
         var deadlines = index.map { handedOver[$0].deadlines } ?? [:]
+        if let index { handedOver.remove(at: index) }
+        let others = handedOver.reduce(0) { $0 + $1.deadlines.count }
+        var beyond = 0
         for lease in leases {
+            guard deadlines[lease.id] != nil || others + deadlines.count < settings.handedOverMax else {
+                beyond += 1
+                continue
+            }
             let end = now.addingReportingOverflow(lease.remainingMilliseconds)
             deadlines[lease.id] = end.overflow ? nil : end.partialValue
         }
-        if let index { handedOver.remove(at: index) }
+        noteHandedOverBeyondLimit(beyond)
         handedOver.append(HandedOver(home: home, deadlines: deadlines))
-        if handedOver.count > Self.handedOverMax { handedOver.removeFirst() }
+        if handedOver.count > Self.homesMax { handedOver.removeFirst() }
         return []
     }
 }

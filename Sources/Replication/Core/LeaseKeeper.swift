@@ -31,6 +31,9 @@ package struct LeaseKeeper: Sendable {
         package var preserved = 0
         /// Leases of absent homes ended here.
         package var endedAsSteward = 0
+        /// Leases of which was not remembered what their home said when it left, for want of room: they get their
+        /// whole length again.
+        package var handedOverBeyondLimit = 0
     }
 
     /// A home that is gone, and what is left of its leases as far as this node is its steward.
@@ -165,6 +168,8 @@ package struct LeaseKeeper: Sendable {
 
     /// Whether leases whose time is over are being kept.
     package var preserves: Bool { preserver?.isPaused ?? false }
+
+    mutating func noteHandedOverBeyondLimit(_ count: Int) { counts.handedOverBeyondLimit += count }
 
     mutating func noteEnded(_ count: Int, preserved: Int, isOwn: Bool) {
         counts.preserved += preserved

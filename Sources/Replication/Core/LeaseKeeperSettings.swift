@@ -20,6 +20,8 @@ package struct LeaseKeeperSettings: Sendable {
     package var pauseMin: Int64 = 1000
     /// Leases of absent homes that are asked about at once.
     package var endsMax = 2000
+    /// Leases of all homes together of which is remembered what their homes said when they left.
+    package var handedOverMax = 262_144
     /// Nil when every lease ends when its time is over.
     package var preservation: Preservation?
 

@@ -97,7 +97,7 @@ package struct Frame: Hashable, Sendable {
 
     // MARK: Parsing
 
-    /// Reads a frame; whatever the bytes, it ends soon and takes no more memory than a few times their number.
+    /// Reads a frame; whatever the bytes, it ends soon and takes memory in proportion to their number.
     package init(decoding bytes: [UInt8]) throws(FrameError) {
         var reader = FrameReader(bytes)
         guard try reader.byte() == Self.firstByte else { throw .notAFrame }

@@ -29,7 +29,7 @@ extension Replicator {
                 return
             }
             for batch in batches {
-                for change in batch.changes 
+                for change in batch.changes
                 where change.contentChanged && !change.isReshown && change.version.origin == origin {
                     queue(change.namespace, change.key, change.version)
                 }

@@ -50,6 +50,9 @@ extension Replicator {
         guard registry.wasAloneTooLong else { return }
         counters.freshStarts += 1
         registry.startFresh(origin: UInt64.random(in: 1 ... .max, using: &dice))
+        // What was dropped is asked for again at once.
+        noteChange()
+        needsDigests = true
     }
 
     mutating func pulled(_ id: UInt64, _ outcome: PullOutcome) {

@@ -15,14 +15,10 @@ package enum Exposure {
         privateNetworks.contains { $0.contains(address) }
     }
 
-    /// The addresses of this machine's interfaces that are up, IPv4 first.
-    static func interfaces() -> [GossipAddress] {
-        let devices: [NIONetworkDevice]
-        do {
-            devices = try System.enumerateDevices()
-        } catch {
-            return []
-        }
+    /// The addresses of this machine's interfaces that are up, IPv4 first. Throws when they cannot be had: without them
+    /// nobody knows who could reach the node.
+    static func interfaces() throws -> [GossipAddress] {
+        let devices = try System.enumerateDevices()
         let addresses = devices.compactMap { $0.address.flatMap { GossipAddress($0) } }
         return addresses.filter { $0.ip.count == 4 } + addresses.filter { $0.ip.count == 16 }
     }

@@ -37,6 +37,9 @@ final class GossipLoop {
     var ownStreams: [ObjectIdentifier: any Channel] = [:]
     /// Octets that unfinished incoming streams hold.
     var heldStreamBytes = 0
+    /// Octets that unfinished answers to streams of this node's hold: by themselves, so that nobody else's streams can
+    /// keep it from hearing them.
+    var heldAnswerBytes = 0
 
     private var waiting: [CoreEvent] = []
     private var isStepping = false
@@ -57,7 +60,9 @@ final class GossipLoop {
         logger = environment.logger
         networks = settings.networks
         keys = settings.keys
-        core = MembershipCore(settings: settings.core(at: address, overhead: security.packetOverhead))
+        var core = settings.core(at: address, overhead: security.packetOverhead)
+        core.unixOffset = environment.unixClock() - environment.clock()
+        self.core = MembershipCore(settings: core)
         packetCodec = PacketCodec(security: security, compresses: settings.compresses)
         streamEncoder = StreamEncoder(security: security, compresses: settings.compresses)
     }

@@ -101,16 +101,17 @@ final class MessageStream: ChannelInboundHandler {
     }
 
     private func hold(_ count: Int) -> Bool {
-        guard isIncoming else { return true }
-        guard loop.heldStreamBytes + count <= loop.settings.limits.streamBytes else { return false }
-        loop.heldStreamBytes += count
-        held += count
+        let all = isIncoming ? loop.heldStreamBytes : loop.heldAnswerBytes
+        guard all + count <= loop.settings.limits.streamBytes else { return false }
+        add(count)
         return true
     }
 
-    private func release() {
-        loop.heldStreamBytes -= held
-        held = 0
+    private func release() { add(-held) }
+
+    private func add(_ count: Int) {
+        if isIncoming { loop.heldStreamBytes += count } else { loop.heldAnswerBytes += count }
+        held += count
     }
 
     private func end(_ result: Outcome) {

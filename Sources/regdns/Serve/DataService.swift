@@ -100,6 +100,7 @@ struct DataService: Service {
             counter("failures", "Groups that the disk did not take.", counts.failures),
             counter("waits_for_room", "Writes that waited since too many others did.", counts.waitsForRoom),
             gauge("waiting", "Entries that wait to be kept.", counts.waiting),
+            gauge("log_bytes", "Length of the log when it was copied into the file last.", counts.logBytes),
             gauge("waiters", "Writes whose answer waits.", counts.waiters),
             gauge("failing", "Whether writes are refused since the disk fails.", keeper.failure == nil ? 0 : 1),
         ]

@@ -62,7 +62,7 @@ final class GossipService: Service {
     /// Reads the keys and binds the sockets. Nobody is called before `run`.
     static func start(_ parts: Parts) async throws(UserError) -> GossipService {
         let files = GossipFiles(parts.data)
-        var chain = try await parts.choice.keys.chain()
+        var chain = try await parts.choice.keys.chain(unixMilliseconds: parts.clock.unixMilliseconds())
         if chain.hasPassphrase, let epoch = try files?.epoch() { chain.advance(to: epoch) }
         var tags = GossipTags(origin: parts.registry.origin, version: Version.number)
         tags.take(chain)
@@ -228,13 +228,14 @@ final class GossipService: Service {
         } while (try? await Task.sleep(for: Self.pause)) != nil
     }
 
-    /// Follows the others to a passphrase's next key, and tells what changed here.
+    /// Follows the others, and the date, to a passphrase's next key, and tells what changed here.
     private func follow(_ view: GossipView) async throws(GossipNodeError) {
-        if view.keys.hasPassphrase {
-            let epochs = peers(view).compactMap(\.tags.epoch)
+        if view.keys.hasPassphrase, view.keys.epoch < .max {
+            let next = view.keys.epoch + 1
+            let due = choice.keys.followsDate ? GossipKeys.epoch(atUnix: clock.unixMilliseconds()) : 0
             // One at a time: who is two behind opens nothing of the others and hears of it from nobody.
-            if epochs.contains(where: { $0 > 0 && $0 - 1 == view.keys.epoch }) {
-                try await advance(to: view.keys.epoch + 1)
+            if due >= next || peers(view).contains(where: { $0.tags.epoch == next }) {
+                try await advance(to: next)
             }
         }
         try await tellTags()
@@ -249,9 +250,10 @@ final class GossipService: Service {
         } catch {
             logger.error("the key's number could not be kept", metadata: ["epoch": "\(epoch)", "error": "\(error)"])
         }
-        if files == nil {
+        // The date's number is one that others open as long as it is one less.
+        if files == nil, epoch > GossipKeys.epoch(atUnix: clock.unixMilliseconds()) &+ 1 {
             logger.warning(
-                "without --data-dir this node begins with the old key after a restart; add --gossip-epoch",
+                "without --data-dir this node begins with a key that is too old after a restart; add --gossip-epoch",
                 metadata: ["epoch": "\(epoch)"])
         }
     }

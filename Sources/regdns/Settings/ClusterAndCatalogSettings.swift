@@ -46,8 +46,8 @@ enum ClusterSettings: SettingSection {
         variables: [DropInVariable(KeySettings.passphraseVariable) { _ in GossipChoice.variableInsteadOfFile }],
         help: "File whose first line is the passphrase that keys are made from, which P2P_PSK may hold itself.")
     static let keyEpoch = Setting(
-        "gossip-epoch", "N", .integer(0...Int(UInt32.max)), default: "0",
-        help: "Number of the passphrase's key, for a node that comes when the cluster has rotated twice.")
+        "gossip-epoch", "N", .integer(0...Int(UInt32.max)), note: "by the date",
+        help: "Number of the passphrase's key, where it does not follow from the date.")
 
     /// Those without which the others say nothing.
     static let others = [

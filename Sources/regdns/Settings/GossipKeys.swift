@@ -1,5 +1,6 @@
 import Foundation
 import Memberlist
+import RegistryStore
 import Replication
 
 /// The keys of the gossip, read from where the settings say they are.
@@ -9,7 +10,8 @@ struct GossipKeys: Sendable {
     private let file: File?
     let passphrase: String?
     let clusterName: String
-    private let epoch: UInt32
+    /// Of the passphrase's key; nil: the date's.
+    private let fixedEpoch: UInt32?
     /// How errors name the passphrase.
     private let passphrasePlace: String
 
@@ -29,7 +31,7 @@ struct GossipKeys: Sendable {
         fromFile = try Self.read(file)
         passphrase = try Self.passphrase(values)
         clusterName = values.value(ClusterSettings.clusterName) ?? "regdns"
-        epoch = values.value(ClusterSettings.keyEpoch).flatMap { UInt32(exactly: $0) } ?? 0
+        fixedEpoch = values.value(ClusterSettings.keyEpoch).flatMap { UInt32(exactly: $0) }
         passphrasePlace = values.place(ClusterSettings.passphraseFile.spec.name)
         // A passphrase has a key of each of three epochs.
         let count = given.count + fromFile.count + (passphrase == nil ? 0 : 3)
@@ -48,13 +50,24 @@ struct GossipKeys: Sendable {
 
     var isEmpty: Bool { given.isEmpty && fromFile.isEmpty && passphrase == nil }
 
+    /// The number that a day gives the passphrase's key: a new one every 30 days. So nodes agree on it that remember
+    /// nothing, and no key seals for longer (AES-GCM with random nonces wants another one well before 2^32 packets).
+    static func epoch(atUnix milliseconds: Int64) -> UInt32 {
+        UInt32(clamping: milliseconds / (30 * 24 * 3_600_000))
+    }
+
+    /// Whether the passphrase's key changes with the date.
+    var followsDate: Bool { fixedEpoch == nil }
+
     /// The keys in order of use. Deriving a passphrase's takes some tenths of a second.
-    func chain() async throws(UserError) -> KeyChain {
+    func chain(
+        unixMilliseconds: Int64 = RegistryClock.system.unixMilliseconds()
+    ) async throws(UserError) -> KeyChain {
         var settings = KeySettings()
         settings.keys = (given + fromFile).map(\.base64)
         settings.passphrase = passphrase
         settings.cluster = clusterName
-        settings.epoch = epoch
+        settings.epoch = fixedEpoch ?? Self.epoch(atUnix: unixMilliseconds)
         do throws(KeyMaterialError) {
             return try await settings.load()
         } catch {

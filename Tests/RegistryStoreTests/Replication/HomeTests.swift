@@ -43,6 +43,31 @@ struct HomeTests {
         #expect(pair.b.inconsistency == nil)
     }
 
+    @Test("a granted lease that another node counts is forgotten with its last key", arguments: [true, false])
+    func foreignGranted(isExpiry: Bool) throws {
+        let pair = try SyncPair()
+        pair.b.registry.startForwarding()
+        let lease = try pair.a.registry.grantLease(id: nil, milliseconds: 10_000).id
+        let keys: [[UInt8]] = [[1], [2]]
+        try pair.a.registry.apply(
+            keys.map { .put(namespace: .default, key: $0, value: .bytes([1]), lease: .shared(lease)) })
+        try SyncPair.sync(pair.a.registry, to: pair.b.registry)
+        #expect(try pair.b.registry.keepAlive(lease).home == "a")
+        try pair.a.registry.apply([.delete(namespace: .default, key: [1])])
+        try SyncPair.sync(pair.a.registry, to: pair.b.registry)
+        #expect(pair.b.registry.lease(lease) != nil)
+        if isExpiry {
+            pair.clock.advance(milliseconds: 10_001)
+            pair.a.registry.expireDue()
+        } else {
+            try pair.a.registry.apply([.delete(namespace: .default, key: [2])])
+        }
+        try SyncPair.sync(pair.a.registry, to: pair.b.registry)
+        #expect(throws: RegistryError.unknownLease(lease)) { try pair.b.registry.keepAlive(lease) }
+        #expect(pair.b.registry.counts().leases == 0)
+        #expect(pair.b.inconsistency == nil)
+    }
+
     @Test("without room for a heartbeat the node becomes the home")
     func noRoom() throws {
         let (pair, lease) = try Self.pair(heartbeatsMax: 0)

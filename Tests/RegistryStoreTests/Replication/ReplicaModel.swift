@@ -69,6 +69,11 @@ final class ReplicaModel {
         enum Content {
             case operation(RemoteOperation)
             case claim(origin: UInt64, sequence: UInt64)
+
+            var operation: RemoteOperation? {
+                if case .operation(let operation) = self { return operation }
+                return nil
+            }
         }
     }
 
@@ -104,6 +109,10 @@ final class ReplicaModel {
     var expired: [Dot: Version] = [:]
     var now = 0
     var sessionsCompleted = 0
+    /// Packets' operations that were merged with others at once, as a busy node does.
+    var batchesMerged = 0
+    /// By node, the tick until which packets wait for it.
+    var busyUntil: [Int] = []
     var resets = 0
     /// An operation arrived after the time of tombstones: nothing is promised then.
     var hasLateArrival = false
@@ -132,6 +141,7 @@ final class ReplicaModel {
         }
         keyCount = 1 + random.below(6)
         groups = [Int](repeating: 0, count: count)
+        busyUntil = groups
         lossPercent = [0, 10, 50, 90][random.below(4)]
     }
 
@@ -315,6 +325,8 @@ final class ReplicaModel {
     ) throws {
         if receipt.refused > 0 { throw ModelFailure("tick \(now): node \(index) refused operations") }
         for (operation, (entry, runs)) in zip(operations, zip(before, runs)) where operation.version.kind == .expiry {
+            // Of several words on a key in one batch it is not known which did what.
+            guard operations.count(where: { $0.key == operation.key }) == 1 else { continue }
             let key = number(ofKey: operation.key)
             let isGone = self.entry(index, key) == nil
             let hasDelete = operations.contains { $0.key == operation.key && $0.version.kind == .delete }
@@ -339,10 +351,22 @@ final class ReplicaModel {
     }
 
     private func deliverPackets() throws {
-        var due = wire.filter { $0.due <= now }
-        wire.removeAll { $0.due <= now }
+        for index in nodes.indices where busyUntil[index] <= now && random.oneIn(15) {
+            busyUntil[index] = now + 1 + random.below(20)
+        }
+        var due = wire.filter { $0.due <= now && busyUntil[$0.to] <= now }
+        wire.removeAll { $0.due <= now && busyUntil[$0.to] <= now }
         due.shuffle(using: &random)
-        for packet in due where groups[packet.from] == groups[packet.to] {
+        due.removeAll { groups[$0.from] != groups[$0.to] }
+        // What came while a node was busy it takes over at once.
+        for index in nodes.indices where busyUntil[index] == now {
+            let operations = due.compactMap { $0.to == index ? $0.content.operation : nil }
+            guard operations.count > 1 else { continue }
+            due.removeAll { $0.to == index && $0.content.operation != nil }
+            batchesMerged += 1
+            try merge(operations, at: index)
+        }
+        for packet in due {
             switch packet.content {
             case .operation(let operation): try merge([operation], at: packet.to)
             case .claim(let origin, let sequence):

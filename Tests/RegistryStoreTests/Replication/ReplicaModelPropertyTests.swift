@@ -9,8 +9,9 @@ struct ReplicaModelPropertyTests {
     @Test("real registries keep the rules through loss, splits, crashes, wrong clocks and forgetting")
     func rules() throws {
         var seeds = SeededRandom(test: "replica model")
-        var (sessions, resets, late) = (0, 0, 0)
-        for _ in 0..<16 * SeededRandom.effort {
+        var (sessions, resets, late, batches) = (0, 0, 0, 0)
+        let runs = 16 * SeededRandom.effort
+        for _ in 0..<runs {
             let seed = seeds.next()
             let model = try ReplicaModel(seed: seed)
             do {
@@ -22,16 +23,21 @@ struct ReplicaModelPropertyTests {
             sessions += model.sessionsCompleted
             resets += model.resets
             late += model.hasLateArrival ? 1 : 0
+            batches += model.batchesMerged
         }
-        print("replica model: \(sessions) sessions, \(resets) resets, \(late) runs set aside")
-        #expect(sessions > 100)
+        print(
+            "replica model: \(sessions) sessions, \(resets) resets, \(batches) batches, \(late) of \(runs) runs set aside"
+        )
+        #expect(sessions > 100 && batches > 100)
+        // What was set aside says nothing: most runs must say something.
+        #expect(late * 4 < runs)
     }
 
     @Test("every planted fault is found", arguments: ModelFault.allCases)
     func plantedFaults(fault: ModelFault) throws {
         // Forgetting matters only where splits outlast it; there a sound run may fail too, which then says nothing.
         let hasLongSplits = fault == .noFloor || fault == .holesIgnored
-        for seed in 0..<UInt64(60) {
+        for seed in 0..<UInt64(200) {
             let broken = try ReplicaModel(seed: seed, fault: fault, hasLongSplits: hasLongSplits)
             do {
                 try broken.run()
@@ -46,6 +52,6 @@ struct ReplicaModelPropertyTests {
                 return
             }
         }
-        Issue.record("\(fault.rawValue) was not found in 60 runs")
+        Issue.record("\(fault.rawValue) was not found in 200 runs")
     }
 }

@@ -209,7 +209,7 @@ struct SyncTests {
         arguments: ["entries", "bytes"])
     func remoteBounds(bound: String) throws {
         var limits = RegistryLimits()
-        if bound == "entries" { limits.maxEntries = 2 } else { limits.maxMemoryBytes = 1600 }
+        if bound == "entries" { limits.maxEntries = 2 } else { limits.maxMemoryBytes = 1300 }
         let clock = VirtualClock()
         let a = try Fixture(node: "a", origin: 0xa1, clock: clock)
         let b = try Fixture(limits: limits, node: "b", origin: 0xb2, clock: clock)

@@ -107,6 +107,7 @@ struct ClusterBooks {
                 )
             }
         }
+        if change.current != nil { _ = isLate(version, key, now) }
         if let before = known[node][key], Self.goesBack(version, before), !isLate(version, key, now) {
             throw violation(
                 .resurrection, now, "\(name(key)) went back at n\(node) from \(before.brief) to \(version.brief)")

@@ -33,11 +33,17 @@ extension ClusterWorld {
             id: id, to: node.number, boot: process.boot, from: source.number, isRepair: isRepair, session: session,
             since: now)
         figures.pulls += 1
-        let want = Frame(.want(WantFrame(session: lastStream, context: session.rows))).encoded()
+        let want = Frame(.want(WantFrame(session: lastStream, context: planted.asked(Self.rows(of: session.context)))))
+            .encoded()
         let time = latency(node.number, source.number) * 2 + streamLatency(node.number, source.number)
         heap.insert(.want(pull: lastStream, want), at: now + time)
         heap.insert(.pullStalls(pull: lastStream, since: now), at: now + Self.stallAfter)
-        planted.joinedEarly(node, source, bug, hooks)
+        if bug == .pullPretended { heap.insert(.pullEnds(pull: lastStream, .complete), at: now + 1) }
+    }
+
+    /// A context as it travels in a question.
+    private static func rows(of context: CausalContext) -> [SyncOrigin] {
+        context.sorted.map { SyncOrigin(origin: $0.origin, head: $0.known.head, gaps: $0.known.gaps, floor: 0) }
     }
 
     func stall(_ id: UInt64, _ since: Int64) {
@@ -80,7 +86,7 @@ extension ClusterWorld {
         guard let page = process.registry.nextPage(of: &source, operationsMax: scenario.page) else { return }
         pull.source = source
         pulls[id] = pull
-        let changed = planted.page(page, from: node, bug)
+        let changed = planted.page(page, from: node)
         let bytes = Frame(.page(session: id, changed)).encoded()
         figures.pages += 1
         if case .reset = page.opening { figures.resets += 1 }
@@ -105,7 +111,7 @@ extension ClusterWorld {
         let progress: SyncProgress
         do {
             guard case .page(_, let page) = try Frame(decoding: bytes).body else { return }
-            progress = try process.registry.receive(page, in: &pull.session)
+            progress = try process.registry.receive(planted.received(page, at: node), in: &pull.session)
         } catch {
             return fail(.bounds, "a page from n\(pull.from) to n\(pull.to) cannot be read: \(error)")
         }

@@ -74,7 +74,7 @@ package struct ClusterScenario: Hashable, Sendable {
         drawn.jitter = Int64([10, 50, 100][random.below(3)])
         drawn.warmUp = 6_000
         drawn.chaos = 30_000 + Int64(random.below(31)) * 1_000
-        drawn.tombstones = random.oneIn(3) ? 12 + Int64(random.below(30)) : 86_400
+        drawn.tombstones = random.oneIn(3) ? 20 + Int64(random.below(30)) : 86_400
         drawn.hasDisk = !random.oneIn(4)
         drawn.page = [1, 3, 16, 1_024][random.below(4)]
         if random.oneIn(6) { drawn.queue = 1_500 }
@@ -86,6 +86,11 @@ package struct ClusterScenario: Hashable, Sendable {
         drawn.contested = random.below(3)
         drawn.lease = Int64([6_000, 9_000, 15_000][random.below(3)])
         drawn.actions = [10, 30, 60, 150][random.below(4)]
+        if drawn.tombstones < 1_000 {
+            // Removals are to be forgotten while something is wrong.
+            drawn.chaos += 30_000
+            drawn.actions = max(drawn.actions, 60)
+        }
         drawn.drawFaults(&random)
         return drawn
     }

@@ -105,7 +105,7 @@ extension ClusterWorld {
         guard now - client.lastAck < client.interval else { return }
         if let calm = watch.calmSince, client.steadySince < .max {
             let since = max(calm, client.steadySince)
-            for (node, process) in live where process.isReady {
+            for (node, process) in live where process.isReady && now - (process.freshAt ?? .min / 2) > bound {
                 for key in client.keys where !process.answers(key, now: node.clock.now) {
                     let absent = now - since
                     guard absent > bound + client.interval else { continue }
@@ -277,28 +277,30 @@ extension ClusterWorld {
     }
 
     /// What is shown is the greatest version of all that were ever made, but for those that a crash took out of the
-    /// world before anybody had them.
+    /// world before anybody had them. Removals that change nothing for anybody need not have come everywhere.
     private func checkLastWriter(of key: Int, _ shown: RemoteOperation?, _ contexts: [CausalContext]) {
         guard !books.late.contains(key) else { return }
-        let survivors = books.byKey[key].filter { made in
-            contexts.allSatisfy { $0.contains(origin: made.version.origin, sequence: made.version.sequence) }
+        let lasting = books.byKey[key].filter { made in
+            let isEverywhere = contexts.allSatisfy {
+                $0.contains(origin: made.version.origin, sequence: made.version.sequence)
+            }
+            return isEverywhere || !nodes[made.node].crashedBoots.contains(made.boot) && !isOfFormerLife(made)
         }
-        let best = survivors.max { $0.version < $1.version }
-        for made in books.byKey[key] where best.map({ $0.version < made.version }) ?? true {
-            guard !nodes[made.node].crashedBoots.contains(made.boot), !isOfFormerLife(made) else { continue }
-            fail(
-                .lastWriter,
-                "\(made.version.brief) of \(books.name(key)), made by n\(made.node) at \(made.at / 1_000) ms, is lost")
+        let name = books.name(key)
+        if let best = lasting.max(by: { $0.version < $1.version }) {
+            let words = "\(best.version.brief), made by n\(best.node) at \(best.at / 1_000) ms"
+            if best.version.kind == .write, shown.map({ $0.version < best.version }) ?? true {
+                fail(.lastWriter, "\(name) is \(shown?.version.brief ?? "nothing") instead of \(words)")
+            } else if best.version.kind != .write, let shown, shown.version < best.version {
+                fail(.lastWriter, "\(name) is \(shown.version.brief), which was removed by \(words)")
+            }
         }
-        guard let best else { return }
-        if best.version.kind == .write, shown?.version != best.version {
-            fail(
-                .lastWriter,
-                "\(books.name(key)) is \(shown?.version.brief ?? "nothing") instead of \(best.version.brief)")
-        } else if best.version.kind != .write, let shown {
-            fail(.lastWriter, "\(books.name(key)) is \(shown.version.brief), which \(best.version.brief) removed")
-        } else if let shown, shown.value.map(Self.text) != best.value.map(Self.text) {
-            fail(.lastWriter, "\(books.name(key)) shows another value than was written with \(best.version.brief)")
+        guard let shown else { return }
+        guard let made = books.made[shown.version.dot] else {
+            return fail(.lastWriter, "\(name) is \(shown.version.brief), which nobody made")
+        }
+        if shown.value.map(Self.text) != made.value.map(Self.text) {
+            fail(.lastWriter, "\(name) shows another value than was written with \(shown.version.brief)")
         }
     }
 

@@ -8,6 +8,8 @@ import Replication
 enum ClusterHappening {
     /// The membership core of a process wants to be called.
     case wake(node: Int, boot: Int, at: Milliseconds)
+    /// A message that somebody made up.
+    case message(node: Int, boot: Int, [UInt8])
     case tick(node: Int, boot: Int)
     case packet(from: Int, to: Int, [UInt8])
     /// A stream of the membership: the question, the answer, its end without one.
@@ -62,12 +64,13 @@ package final class ClusterWorld {
     var networkRandom: SeededRandom
     var coreRandom: SeededRandom
     var clientRandom: SeededRandom
-    var planted = ClusterPlanted()
+    var planted: ClusterPlanted
 
     package init(_ scenario: ClusterScenario, bug: ClusterBug? = nil, hooks: ClusterHooks = ClusterHooks()) throws {
         self.scenario = scenario
         self.bug = bug
         self.hooks = hooks
+        planted = ClusterPlanted(bug)
         var seeds = SeededRandom(seed: scenario.seed ^ 0x5eed_c105_7e12)
         networkRandom = SeededRandom(seed: seeds.next())
         coreRandom = SeededRandom(seed: seeds.next())
@@ -132,6 +135,8 @@ package final class ClusterWorld {
     private func happen(_ event: ClusterHappening) {
         switch event {
         case .wake(let number, let boot, let time): wake(nodes[number], boot, time)
+        case .message(let number, let boot, let bytes):
+            if nodes[number].process?.boot == boot { give(.message(bytes), to: nodes[number]) }
         case .tick(let number, let boot): tick(nodes[number], boot)
         case .packet(let from, let to, let bytes): deliver(from: from, to: to, bytes)
         case .request(let stream, let bytes): deliverRequest(stream, bytes)
@@ -164,12 +169,12 @@ package final class ClusterWorld {
         node.isLeaving = false
         node.inbox = []
         node.setClock(now)
-        let origin = planted.origin(for: node, bug, fresh: coreRandom.next())
+        let origin = planted.origin(for: node, fresh: coreRandom.next())
         let registry = Registry(
-            layout: layout, node: node.name, origin: origin, limits: limits, clock: node.registryClock)
+            layout: layout, node: node.name, origin: origin, limits: limits, clock: planted.clock(of: node))
         hooks.made(registry, bug)
         let observer = ClusterObserver()
-        if let content { _ = registry.restore(content, isRenamed: false) }
+        if let content { planted.restore(content, registry) }
         if scenario.hasDisk { registry.startJournal(countMax: 100_000, isWhole: true) }
         var core = CoreSettings(
             name: NodeName(node.name), address: node.address, dialect: scenario.isSerf ? .serf : .plain,
@@ -179,7 +184,6 @@ package final class ClusterWorld {
         var settings = ReplicatorSettings(node: node.name, expectsPeers: true)
         settings.queuedBytesMax = scenario.queue
         settings.announcedBytesPerSecond = scenario.rate
-        planted.change(&settings, bug)
         let replicator = Replicator(settings, registry: registry, now: node.moment)
         let process = ClusterProcess(
             member: member, replicator: replicator, registry: registry, observer: observer, boot: node.boots,
@@ -250,7 +254,7 @@ package final class ClusterWorld {
     func give(_ event: CoreEvent, to node: ClusterNode) {
         guard let process = node.running else { return }
         node.setClock(now)
-        let effects = process.member.core.step(event, now: node.clock.now, random: &coreRandom)
+        let effects = process.member.core.step(planted.heard(event, at: node), now: node.clock.now, random: &coreRandom)
         for effect in effects where node.process === process { perform(effect, of: node, process) }
     }
 
@@ -286,9 +290,10 @@ package final class ClusterWorld {
             names.append(member.name.description)
         }
         guard names != process.peers else { return }
+        planted.left(Set(process.peers).subtracting(names), process)
         process.peers = names
         tell("n\(node.number) sees \(names)")
-        give(.peers(planted.peers(names, of: node, bug)), to: node)
+        give(.peers(planted.peers(names, of: node, process)), to: node)
     }
 
     /// Gives the replicator an event, and does what it wants.
@@ -300,7 +305,7 @@ package final class ClusterWorld {
         for effect in effects where node.process === process {
             switch effect {
             case .send(let bytes, let name):
-                for bytes in planted.outgoing(bytes, from: node, bug, &networkRandom) {
+                for bytes in planted.outgoing(bytes, from: node, to: name, self) {
                     give(.send(bytes, to: NodeName(name)), to: node)
                 }
             case .pull(let id, let peer, let isRepair):
@@ -311,9 +316,12 @@ package final class ClusterWorld {
     }
 
     private func receive(_ bytes: [UInt8], at node: ClusterNode) {
-        network.record(bytes, to: node.number)
+        if bug != .oldBatches || Self.isRenew(bytes) { network.record(bytes, to: node.number) }
         for bytes in planted.incoming(bytes, at: node, self) { give(.message(bytes), to: node) }
     }
+
+    /// Whether a frame carries heartbeats.
+    private static func isRenew(_ bytes: [UInt8]) -> Bool { bytes.count > 2 && bytes[2] == 4 }
 
     /// Looks at what a registry did.
     func drain(_ node: ClusterNode) {
