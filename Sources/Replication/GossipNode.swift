@@ -31,12 +31,7 @@ package final class GossipNode: Sendable {
     ) async throws(GossipNodeError) -> GossipNode {
         let security = try settings.security()
         guard settings.meta.count <= CoreSettings.maxMetaOctets else { throw .metaTooLong(settings.meta.count) }
-        let interfaces: [GossipAddress]
-        do {
-            interfaces = settings.bind.isAny ? try Exposure.interfaces() : []
-        } catch {
-            throw .cannotBind(settings.bind, reason: "the machine's addresses cannot be listed: \(error)")
-        }
+        let interfaces = try Exposure.interfaces(if: settings.bind)
         if settings.keys.isEmpty, !settings.isInsecure {
             try Exposure.check(bind: settings.bind, advertise: settings.advertise, among: interfaces)
         }

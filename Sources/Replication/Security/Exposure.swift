@@ -37,7 +37,17 @@ package enum Exposure {
     ///
     /// - Throws: `publicWithoutKey` naming the address that is open to everybody.
     package static func check(bind: GossipAddress, advertise: GossipAddress?) throws(GossipNodeError) {
-        try check(bind: bind, advertise: advertise, among: bind.isAny ? interfaces() : [])
+        try check(bind: bind, advertise: advertise, among: try interfaces(if: bind))
+    }
+
+    /// The interfaces that a node serves which listens on all of them; none for one address.
+    static func interfaces(if bind: GossipAddress) throws(GossipNodeError) -> [GossipAddress] {
+        guard bind.isAny else { return [] }
+        do {
+            return try interfaces()
+        } catch {
+            throw .cannotBind(bind, reason: "this machine's interfaces cannot be listed: \(error)")
+        }
     }
 
     static func check(bind: GossipAddress, advertise: GossipAddress?, among interfaces: [GossipAddress])
