@@ -165,9 +165,10 @@ def claimed_spans(history, life):
         end = min(request.start + history.lease - SLACK, life.until, life.doubtful,
                   history.next_down(request.node, request.start))
         gap = request.start - before.start if before else 0
-        # A heartbeat at another node renews the lease only after some time; it must not have run out until then.
-        late = before is not None and request.node != before.node and gap + FORWARDED > history.lease
-        if not late and gap < history.lease - SLACK and not history.is_down(request.node, request.start, request.end):
+        # A heartbeat at a node that does not count the lease renews it only after some time; it must not have run out
+        # until then. Who counts it cannot be seen from outside.
+        late = gap + FORWARDED > history.lease
+        if not late and not history.is_down(request.node, request.start, request.end):
             yield request.node, request.end, end
         before = request
 
