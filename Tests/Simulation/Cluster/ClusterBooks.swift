@@ -54,6 +54,8 @@ struct ClusterBooks {
     private(set) var keyBytes: [[UInt8]] = []
     /// Per node and key the greatest version that was there.
     private(set) var known: [[Version?]]
+    /// Per node the writes that were there since it last began with nothing.
+    private var had: [Set<Dot>]
     /// Keys of which an operation arrived after the time of removals: nothing is promised then.
     private(set) var late: Set<Int> = []
     /// When the last operation was made, in microseconds.
@@ -65,6 +67,7 @@ struct ClusterBooks {
 
     init(nodes: Int, tombstoneMilliseconds: Int64) {
         known = Array(repeating: [], count: nodes)
+        had = Array(repeating: [], count: nodes)
         self.tombstoneMilliseconds = tombstoneMilliseconds
     }
 
@@ -81,14 +84,18 @@ struct ClusterBooks {
     func name(_ key: Int) -> String { String(decoding: keyBytes[key].suffix(12), as: UTF8.self) }
 
     /// A process came up with what it had kept, or with nothing.
-    mutating func begin(_ node: Int, _ registry: Registry) {
+    mutating func begin(_ node: Int, _ registry: Registry, isEmpty: Bool) {
+        if isEmpty { had[node] = [] }
         for key in keyBytes.indices {
             known[node][key] = registry.operation(namespace: .default, key: keyBytes[key])?.version
         }
     }
 
     /// A process has forgotten what it knew of others.
-    mutating func beginFresh(_ node: Int) { known[node] = Array(repeating: nil, count: keyBytes.count) }
+    mutating func beginFresh(_ node: Int) {
+        known[node] = Array(repeating: nil, count: keyBytes.count)
+        had[node] = []
+    }
 
     /// Notes a change at a node, and looks for what must never happen.
     mutating func note(_ change: Change, at node: Int, boot: Int, origin: UInt64, now: Int64) throws(ClusterViolation) {
@@ -107,7 +114,7 @@ struct ClusterBooks {
                 )
             }
         }
-        if change.current != nil { _ = isLate(version, key, now) }
+        if change.current != nil, had[node].insert(version.dot).inserted { _ = isLate(version, key, now) }
         if let before = known[node][key], Self.goesBack(version, before), !isLate(version, key, now) {
             throw violation(
                 .resurrection, now, "\(name(key)) went back at n\(node) from \(before.brief) to \(version.brief)")

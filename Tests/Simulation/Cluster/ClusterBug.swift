@@ -22,8 +22,6 @@ package enum ClusterBug: String, CaseIterable, Sendable {
     case noReassert
     /// Heartbeats are passed on once, and nobody asks whether they arrived.
     case unacknowledged
-    /// Answers that refuse heartbeats are not looked at.
-    case refusalsIgnored
     /// Batches of heartbeats count however old they are, and somebody plays recorded ones again.
     case oldBatches
     /// What a reset would remove stays.
@@ -69,22 +67,27 @@ package enum ClusterBug: String, CaseIterable, Sendable {
             scenario.faults.append(ClusterFault(.loss, at: 0, length: calm, amount: 30))
             scenario.faults.append(ClusterFault(.isolate, at: warm + 2_000, length: 9_000, node: 1))
         case .digestsAgree: scenario.faults.append(ClusterFault(.isolate, at: warm + 2_000, length: 20_000, node: 1))
-        case .removalsLeftOut, .duplicatesAsNew, .noReassert, .expiryNow:
+        case .duplicatesAsNew:
+            scenario.faults = [ClusterFault(.babble, at: 0, length: calm + 60_000, amount: 20)]
+        case .noReassert:
+            // The others have to notice, and to wait for a lease and a grace.
+            scenario.timing = .fast
+            scenario.lease = 6_000
+            scenario.renewing += 6
+            scenario.chaos = max(scenario.chaos, 50_000)
+            scenario.faults = [ClusterFault(.isolate, at: warm + 2_000, length: 40_000, node: 0)]
+        case .removalsLeftOut, .expiryNow:
             scenario.actions = 150
             scenario.putting += 3
             scenario.renewing += 3
             scenario.lease = 6_000
             scenario.faults.append(ClusterFault(.duplicate, at: 0, length: calm, amount: 40))
+            scenario.faults.removeAll { [.offset, .drift, .jump].contains($0.kind) }
             scenario.faults.append(ClusterFault(.isolate, at: warm, length: 28_000, node: 0))
         case .noCausalBump, .futureRefused:
             scenario.actions = 150
             let amount: Int64 = self == .futureRefused ? -60_000 : -4_000
             scenario.faults.append(ClusterFault(.offset, at: 0, length: calm, node: 0, amount: amount))
-        case .refusalsIgnored:
-            // Heartbeats that look too old are refused.
-            scenario.renewing += 8
-            scenario.lease = 6_000
-            scenario.faults.append(ClusterFault(.offset, at: 0, length: calm, node: 0, amount: -60_000))
         case .unacknowledged:
             scenario.renewing += 6
             scenario.lease = 6_000
@@ -113,7 +116,9 @@ package enum ClusterBug: String, CaseIterable, Sendable {
             scenario.faults.append(ClusterFault(.stop, at: warm + 10_000, length: 400, node: 0))
             scenario.faults.append(ClusterFault(.stop, at: warm + 15_000, length: 400, node: 1))
         case .stewardAtOnce:
-            scenario.faults.append(ClusterFault(.pause, at: warm + 4_000, length: 25_000, node: 0))
+            scenario.lease = 15_000
+            scenario.timing = .fast
+            scenario.faults = [ClusterFault(.pause, at: warm + 4_000, length: 25_000, node: 0)]
         case .deathsUnheard:
             scenario.nodes = 4
             scenario.renewing += 6
@@ -251,8 +256,8 @@ struct ClusterPlanted {
     }
 
     private static let rewriting: Set<ClusterBug> = [
-        .refusalsIgnored, .oldBatches, .twoHomes, .digestsAgree, .operationLeftOut, .removalsLeftOut, .contextAhead,
-        .duplicatesAsNew, .futureRefused, .rangesClaimed,
+        .oldBatches, .twoHomes, .digestsAgree, .operationLeftOut, .removalsLeftOut, .contextAhead,
+        .duplicatesAsNew, .futureRefused, .rangesClaimed, .deltaInsteadOfReset, .sessionJoinedEarly,
     ]
 
     func incoming(_ bytes: [UInt8], at node: ClusterNode, _ world: ClusterWorld) -> [[UInt8]] {
@@ -260,8 +265,6 @@ struct ClusterPlanted {
             var frame = try? Frame(decoding: bytes)
         else { return [bytes] }
         switch (frame.body, bug) {
-        case (.renewAnswer(let answer), .refusalsIgnored):
-            frame.body = .renewAnswer(RenewAnswerFrame(batch: answer.batch, refused: []))
         case (.renew(let renew), .oldBatches):
             let now = UInt64(max(0, node.moment.unix)) << 16
             frame.body = .renew(RenewFrame(batch: renew.batch, hlc: now, renewals: renew.renewals))
@@ -287,7 +290,10 @@ struct ClusterPlanted {
         case .futureRefused: if isFuture(operation, at: node) { return nil }
         case .duplicatesAsNew:
             let version = operation.version
-            if version.kind == .write, registry.context().contains(origin: version.origin, sequence: version.sequence) {
+            let isOld = Int64(version.hlc >> 16) < node.moment.unix - 2_000
+            if isOld, version.kind == .write,
+                registry.context().contains(origin: version.origin, sequence: version.sequence)
+            {
                 let hlc = UInt64(max(0, node.moment.unix)) << 16
                 operation.version = Version(hlc: hlc, kind: .write, origin: world.coreRandom.next() | 1, sequence: 1)
             }

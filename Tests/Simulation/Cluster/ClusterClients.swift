@@ -36,6 +36,8 @@ struct ClusterClient {
     var steadySince: Int64 = .max
     var stickNode = -1
     var stickSince: Int64 = .max
+    /// The last word with each node.
+    var acks: [Int: Int64] = [:]
 
     var isLeased: Bool { kind == .renewing || kind == .putting || kind == .granted }
 
@@ -50,6 +52,7 @@ struct ClusterClient {
             stickSince = now
         }
         lastAck = now
+        acks[node] = now
     }
 
     mutating func stop(at now: Int64) {
@@ -59,6 +62,7 @@ struct ClusterClient {
         stickSince = .max
         stickNode = -1
         lastAck = .min / 2
+        acks = [:]
     }
 }
 

@@ -23,7 +23,7 @@ package struct ClusterFault: Hashable, Sendable {
         case crash
         /// The process of `node` ends and comes back with what it had kept; `amount` 1: but for the last second.
         case stop
-        /// The process of `node` ends and never comes back.
+        /// The machine of `node` ends with the clients on it, and never comes back.
         case gone
         /// `node` leaves in an orderly way and comes back.
         case leave

@@ -98,6 +98,7 @@ extension ClusterWorld {
     private func resume(_ node: ClusterNode) {
         guard let process = node.process else { return }
         node.isPaused = false
+        node.resumedAt = now
         let waiting = node.inbox
         node.inbox = []
         step(node)
@@ -112,10 +113,18 @@ extension ClusterWorld {
         endProcess(node, gracefully: false)
         node.trouble = place
         node.kept = nil
+        if fault.kind == .gone { stopClients(of: node) }
         if fault.kind == .stop, scenario.hasDisk {
             node.kept = node.disk.read(losesPower: fault.amount == 1, now: now)
         } else {
             node.disk = ClusterDisk()
+        }
+    }
+
+    /// A machine takes those with it who run there.
+    private func stopClients(of node: ClusterNode) {
+        for index in clients.indices where clients[index].location == node.number && clients[index].isOn {
+            clients[index].stop(at: now)
         }
     }
 

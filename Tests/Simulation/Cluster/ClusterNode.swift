@@ -19,6 +19,8 @@ final class ClusterNode {
     var disk = ClusterDisk()
     var isPaused = false
     var hasMissedTick = false
+    /// When the process last went on after a pause, in microseconds.
+    var resumedAt: Int64 = 0
     /// What has come while the process stood still.
     var inbox: [ClusterHappening] = []
     /// Ticks come up to so many milliseconds late.

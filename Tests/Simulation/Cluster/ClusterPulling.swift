@@ -127,6 +127,9 @@ extension ClusterWorld {
             }
         case .complete:
             figures.sessions += 1
+            check { () throws(ClusterViolation) in
+                try books.checkContext(of: node.number, process.registry, now: now)
+            }
             deliverEnd(id, .complete)
         case .void, .refused: deliverEnd(id, .failed(reason: "\(progress.state)"))
         }

@@ -118,7 +118,10 @@ extension ClusterWorld {
             }
         }
         // A client that stays with a node is there whatever happens elsewhere.
-        guard client.stickSince < .max, now - client.stickSince > lease + 3_000_000 else { return }
+        // With unequal clocks an end of a write made elsewhere may be later than what was written here.
+        guard scenario.hasEqualClocks, client.stickSince < .max, now - client.stickSince > lease + 3_000_000 else {
+            return
+        }
         let node = nodes[client.stickNode]
         guard let process = node.running, process.isReady, !process.isFenced, node.late == 0,
             now - (process.freshAt ?? .min / 2) > lease, now - process.startedAt > lease + 3_000_000
@@ -131,6 +134,46 @@ extension ClusterWorld {
                     + "\(client.lastAck / 1_000) ms, which does not answer with it; it is home "
                     + (home(of: key, process) ?? "gone"))
         }
+    }
+
+    /// A lease does not end at a node that has acknowledged a heartbeat within it; nor at another one, where nothing but
+    /// processes fails: stewards wait longer.
+    func checkExpiry(of key: [UInt8], _ ended: Version?, by node: ClusterNode, _ process: ClusterProcess) {
+        // What was written meanwhile wins; the heartbeat may have been for that.
+        guard let ended, !books.byKey[books.number(of: key)].contains(where: { $0.version > ended }) else { return }
+        guard let client = clients.first(where: { $0.isOn && $0.isLeased && $0.keys.contains(key) }) else { return }
+        let last = client.acks.filter { $0.key == node.number || hasSoundNetwork && isSteady($0.key) }.map(\.value)
+            .max()
+        // Clocks that run apart, and ticks.
+        guard let last, now - last < lease - 100_000, !process.isFenced else { return }
+        fail(
+            .absence,
+            "n\(node.number) ends the lease of \(client.name) \((now - last) / 1_000) ms after a heartbeat; it has "
+                + "heard \(client.acks.map { "n\($0.key) at \($0.value / 1_000)" }.sorted())")
+    }
+
+    /// A node that counts a lease, and has acknowledged a heartbeat within it, does not give it up to the expiry of the
+    /// same write by somebody else.
+    func checkGivenUp(_ change: Change, by node: ClusterNode, _ process: ClusterProcess) {
+        guard let previous = change.previous, previous.version.origin == process.origin,
+            previous.version.isOfSameWrite(as: change.version),
+            let client = clients.first(where: { $0.isOn && $0.kind != .granted && $0.keys.contains(change.key) }),
+            let last = client.acks[node.number], now - last < lease - 100_000
+        else { return }
+        fail(
+            .absence,
+            "n\(node.number) gives up the lease of \(client.name), renewed there \((now - last) / 1_000) ms ago, for "
+                + change.version.brief)
+    }
+
+    private var hasSoundNetwork: Bool {
+        scenario.faults.allSatisfy { [.pause, .stop, .duplicate, .drift, .flip, .babble, .late].contains($0.kind) }
+    }
+
+    /// Whether a node has not come back lately, which others have to hear first.
+    private func isSteady(_ number: Int) -> Bool {
+        let since = max(nodes[number].resumedAt, nodes[number].process?.startedAt ?? 0)
+        return since == 0 || now - since > lease + grace + 10_000_000
     }
 
     private func home(of key: [UInt8], _ process: ClusterProcess) -> String? {

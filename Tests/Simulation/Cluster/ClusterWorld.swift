@@ -189,7 +189,7 @@ package final class ClusterWorld {
             member: member, replicator: replicator, registry: registry, observer: observer, boot: node.boots,
             startedAt: now)
         node.process = process
-        books.begin(node.number, registry)
+        books.begin(node.number, registry, isEmpty: content == nil)
         registry.addObserver(observer)
         _ = observer.take()
         give(.start, to: node)
@@ -341,6 +341,13 @@ package final class ClusterWorld {
                 // What is dropped then has not been removed: it may come again.
                 if hasBegunAnew, change.current == nil { continue }
                 tell("n\(node.number) \(String(decoding: change.key, as: UTF8.self)) \(change.version.brief)")
+                if change.kind == .expiry {
+                    if change.version.origin == process.origin {
+                        checkExpiry(of: change.key, change.previous?.version, by: node, process)
+                    } else {
+                        checkGivenUp(change, by: node, process)
+                    }
+                }
                 check { () throws(ClusterViolation) in
                     try books.note(change, at: node.number, boot: process.boot, origin: process.origin, now: now)
                 }
