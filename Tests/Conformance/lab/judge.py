@@ -49,6 +49,9 @@ def judge(history):
     """The verdicts on C1 to C9, in order."""
     verdicts = [converged(history), kept(history), ended(history), stayed_away(history), last_writer(history)]
     verdicts.append(skewed(history, verdicts))
+    for verdict in verdicts:
+        if not verdict.checked:
+            verdict.against(history.begin, 0, "there was nothing to look at")
     return verdicts + [paused(history), mass_stop(history), alive(history)]
 
 
