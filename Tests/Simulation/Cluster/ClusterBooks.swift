@@ -110,7 +110,8 @@ struct ClusterBooks {
             if previous.version.hlc > ended.hlc {
                 throw violation(
                     .expiry, now,
-                    "an expiry of \(name(key)), made for \(ended.brief), ended the later \(previous.version.brief) at n\(node)"
+                    "an expiry of \(name(key)), made for \(ended.brief), ended the later "
+                        + "\(previous.version.brief) at n\(node)"
                 )
             }
         }
@@ -146,7 +147,8 @@ struct ClusterBooks {
             if isSame, other.version.kind == version.kind || version.kind == .delete { return }
             throw violation(
                 .identity, now,
-                "n\(node) made \(version.brief) of \(name(key)) by the dot of \(other.version.brief) of \(name(other.key))"
+                "n\(node) made \(version.brief) of \(name(key)) by the dot of \(other.version.brief) of "
+                    + name(other.key)
             )
         }
         if change.kind == .expiry, let previous = change.previous, version.hlc != previous.version.hlc {
