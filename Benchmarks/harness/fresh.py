@@ -103,7 +103,8 @@ class Redis:
         self.port = free_port()
         self.process = subprocess.Popen(
             ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-             "--dir", str(directory), "--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0", *options],
+             "--dir", str(directory), "--dbfilename", f"{self.port}.rdb", "--repl-diskless-sync", "yes",
+             "--repl-diskless-sync-delay", "0", *options],
             stdout=subprocess.DEVNULL)
         limit = time.monotonic() + 20
         while True:

@@ -129,6 +129,29 @@ import Testing
         #expect(times.allSatisfy { $0 <= most }, "\(times.sorted())")
     }
 
+    @Test("A kill does not make those who see it doubt themselves: nacks come before the probe ends")
+    func nacksInTime() throws {
+        var network = try Cluster.formed(5, seed: 6)
+        network.kill(4)
+        let time = network.run(atMost: 10_000) { network in
+            (0..<4).contains { Cluster.sees(network, $0, 4) == .suspect }
+        }
+        try #require(time != nil)
+        #expect((0..<4).allSatisfy { network.core($0).health == 0 })
+    }
+
+    /// Most gossip goes to the unreachable then. Who misses what the other two say waits for the longest suspicion.
+    @Test("Half of six gone at once: seen by the rest in time", arguments: [nil, 0] as [Milliseconds?])
+    func halves(unixOffset: Milliseconds?) throws {
+        let times = try (1...8 as ClosedRange<UInt64>).map { seed in
+            var network = try Cluster.formed(6, seed: seed, unixOffset: { _ in unixOffset })
+            network.split(0..<3, 3..<6)
+            let time = network.run(atMost: 60_000) { network in Cluster.isFull(network, 0..<3) }
+            return try #require(time)
+        }
+        #expect(times.sorted()[4] <= 13_000 && times.allSatisfy { $0 <= 27_000 }, "\(times.sorted())")
+    }
+
     @Test("With clocks that differ they probe as by lot")
     func killsByWrongClocks() throws {
         let times = try (1...12 as ClosedRange<UInt64>).map { seed in

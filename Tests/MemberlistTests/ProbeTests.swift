@@ -134,6 +134,17 @@ import Testing
         #expect(Set(probed) == Set(names) && probed.count == 10)
     }
 
+    @Test("A helper passes on what comes after its nack")
+    func ackAfterNack() throws {
+        var bench = CoreBench()
+        bench.hear(
+            .indirectPing(IndirectPing(sequence: 9, target: [10, 1, 2, 3], port: 8, node: "t", wantsNack: true)))
+        #expect(bench.run(for: 399).messages.isEmpty)
+        #expect(bench.run(for: 1).messages.contains(.nack(Nack(sequence: 9))))
+        let asked = bench.core.sequence
+        #expect(bench.hear(.ack(Ack(sequence: asked))).messages.contains(.ack(Ack(sequence: 9))))
+    }
+
     @Test("A late ack is of no use")
     func lateAck() throws {
         var (bench, ping) = try Self.probing("a")

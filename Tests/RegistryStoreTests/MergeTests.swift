@@ -277,6 +277,30 @@ struct MergeTests {
         }
     }
 
+    @Test("a lease that this process gave time after a pause is not held against its expiry, until it is renewed")
+    func givenTime() throws {
+        for isRenewed in [false, true] {
+            var core = try Self.store()
+            let key = core.layout.primaryKey(service: "s", id: "i")
+            let registration = Registration(
+                host: .ipv4(1),
+                instance: InstanceAttributes(service: "s", id: "i", endpointType: "tcp", endpoint: "0.0.0.1"))
+            let put = Intent.put(
+                namespace: .default, key: key, value: .registration(registration), lease: .own(milliseconds: 4000))
+            let version = try core.apply([put], now: Self.now).receipt.changes[0].version
+            var later = Moment(monotonic: Self.now.monotonic + 9000, unix: Self.now.unix + 9000)
+            let isExtended = core.extendLeases(afterPause: 9000, now: later)
+            #expect(isExtended)
+            later.monotonic += 100
+            if isRenewed { _ = try core.apply([.renew(namespace: .default, key: key)], now: later) }
+            let expiry = RemoteOperation(
+                namespace: .default, key: key,
+                version: Version(hlc: version.hlc, kind: .expiry, origin: 1, sequence: 1), value: nil)
+            let kinds = core.merge([expiry], now: later).receipt.changes.map(\.kind)
+            #expect(kinds == [isRenewed ? .write : .expiry])
+        }
+    }
+
     @Test("what is only written again loses to what somebody wrote meanwhile, and to the end of that")
     func rewritten() throws {
         var core = try Self.store()

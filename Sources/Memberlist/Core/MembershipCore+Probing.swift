@@ -20,8 +20,12 @@ struct Relay: Sendable {
     let sequence: UInt32
     let askerSequence: UInt32
     let asker: GossipAddress
-    let wantsNack: Bool
+    /// Whether the asker is still to be told that there was no answer.
+    var owesNack: Bool
+    let nackAt: Milliseconds
     let deadline: Milliseconds
+
+    var nextTime: Milliseconds { owesNack ? nackAt : deadline }
 }
 
 extension MembershipCore {
@@ -54,12 +58,17 @@ extension MembershipCore {
 
     private mutating func nextToProbe() -> Member? {
         guard let unixOffset = settings.unixOffset else { return nextOfList() }
-        if probePlace >= table.count {
+        // The timer has been set to the next turn already; it keeps its place within turns, however late it fires.
+        let turn = max(timers.probe &- timing.probeInterval &+ unixOffset, 0) / max(timing.probeInterval, 1)
+        defer { lastTurn = turn }
+        // A probe that failed took some turns. Those whose turns they were must not wait for the next round: such a
+        // node could miss the same ones again and again.
+        if let last = lastTurn, turn != last + 1 { return nextOfList() }
+        if turn % Milliseconds(table.count) == 0 {
             probePlace = 0
             forgetDead()
         }
-        probePlace += 1
-        return nextByTurns(unixOffset)
+        return next(ofTurn: turn)
     }
 
     /// Walks the list once and shuffles it then, as memberlist. Those dead for long are forgotten at that time.
@@ -81,16 +90,14 @@ extension MembershipCore {
     /// further as turns have passed: in every turn everybody is probed once, and in as many turns as there are others
     /// everybody by everybody. Random lists leave a node alone for a turn with probability 1/e, and for five turns now
     /// and then. Where views or clocks differ, some are probed twice in a turn and some not at all, as with lists.
-    private func nextByTurns(_ unixOffset: Milliseconds) -> Member? {
+    private func next(ofTurn turn: Milliseconds) -> Member? {
         // By hash, for neighbours in name are often neighbours in death.
         var ring: [(hash: UInt64, member: Member)] = []
         for member in table.members where !member.state.isGone { ring.append((member.name.octets.mixedHash, member)) }
         ring.sort { $0.hash == $1.hash ? $0.member.name < $1.member.name : $0.hash < $1.hash }
         guard ring.count > 1, let own = ring.firstIndex(where: { isOwn($0.member.name) }) else { return nil }
-        // The timer has been set to the next turn already; it keeps its place within turns, however late it fires.
-        let due = timers.probe &- timing.probeInterval &+ unixOffset
-        let turn = Int(max(due, 0) / max(timing.probeInterval, 1) % Milliseconds(ring.count - 1))
-        return ring[(own + 1 + turn) % ring.count].member
+        let step = Int(turn % Milliseconds(ring.count - 1))
+        return ring[(own + 1 + step) % ring.count].member
     }
 
     private mutating func forgetDead() {
@@ -194,18 +201,22 @@ extension MembershipCore {
         }
         let relay = Relay(
             sequence: nextSequence(), askerSequence: ping.sequence, asker: ping.source.answerAddress ?? sender,
-            wantsNack: ping.wantsNack, deadline: now + timing.probeTimeout)
+            owesNack: ping.wantsNack, nackAt: now + timing.probeTimeout * 4 / 5,
+            deadline: now + timing.probeTimeout)
         relays.append(relay)
         send(.ping(Ping(sequence: relay.sequence, node: ping.node, source: source)), to: target)
     }
 
-    /// Tells the askers that there was no answer.
+    /// Tells the askers that there was no answer, and forgets whom nobody waits for. memberlist does both at the deadline;
+    /// with LAN timers that is when the asker's probe ends, so that every nack is late, and the asker doubts itself and
+    /// probes slowly just when somebody died.
     mutating func expireRelays() {
-        guard let first = relays.first, first.deadline <= now else { return }
-        let expired = relays.prefix { $0.deadline <= now }
-        relays.removeFirst(expired.count)
-        for relay in expired where relay.wantsNack {
-            send(.nack(Nack(sequence: relay.askerSequence)), to: relay.asker)
+        for place in relays.indices where relays[place].owesNack && relays[place].nackAt <= now {
+            relays[place].owesNack = false
+            send(.nack(Nack(sequence: relays[place].askerSequence)), to: relays[place].asker)
         }
+        relays.removeAll { $0.deadline <= now }
     }
+
+    var nextRelayTime: Milliseconds? { relays.lazy.map(\.nextTime).min() }
 }

@@ -78,7 +78,7 @@ extension MembershipCore {
         case .announcingLeave(let until), .leaving(let until): times.append(until)
         case .created, .running, .left: break
         }
-        times += [nextSuspicionEnd, relays.first?.deadline, nextDialEnd].compactMap { $0 }
+        times += [nextSuspicionEnd, nextRelayTime, nextDialEnd].compactMap { $0 }
         guard let least = times.min() else { return }
         let wake = max(least, now + 1)
         guard wake != plannedWake else { return }

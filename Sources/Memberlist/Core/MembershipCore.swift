@@ -29,6 +29,8 @@ package struct MembershipCore: Sendable {
     var sequence: UInt32 = 0
     var probe: Probe?
     var probePlace = 0
+    /// The turn of the last probe, where probes are shared out.
+    var lastTurn: Milliseconds?
     var relays: [Relay] = []
 
     var lastDial: UInt64 = 0

@@ -175,6 +175,7 @@ extension StoreCore {
         let own = leases.slots(countedBy: leases.node).filter { !leases.isSuspended($0) }
         guard let shortest = own.map({ leases.length($0) }).min(), pause > shortest / 2 else { return false }
         for slot in own { leases.renew(slot, age: 0, now: now) }
+        gaveTimeAt = now.monotonic
         return true
     }
 }

@@ -32,6 +32,9 @@ struct StoreCore: ~Copyable {
     var forwarding: HeartbeatQueue?
     /// Why this node must not make versions now; nil when it may.
     var fence: WriteFence?
+    /// When this process last gave leases time by itself, after a start or a pause: one that was not renewed since then
+    /// runs without anybody having said that its owner is there.
+    var gaveTimeAt = Int64.min
     /// Batches that changed something since the start.
     private(set) var revision: Int64 = 0
     private(set) var entryCount = 0

@@ -49,6 +49,7 @@ extension StoreCore {
             context.restore(origin: origin, head: kept.head, gaps: kept.gaps)
         }
         tombstones.restore(content, now: now)
+        gaveTimeAt = now.monotonic
         for lease in content.leases { _ = hold(lease, now: now) }
         var batch = beginBatch()
         var refused = 0

@@ -1,7 +1,7 @@
 extension StoreCore {
     /// Removes entries that the sender of a reset session knew and does not have, from a dot on, at most `steps` of
-    /// them looked at. Those whose lease runs here are written anew: the client renews them, and nobody knows any more
-    /// whether they had been deleted or had only seemed to run out.
+    /// them looked at. Those whose lease is kept up here are written anew: the client renews them, and nobody knows any
+    /// more whether they had been deleted or had only seemed to run out.
     mutating func drop(
         from start: Dot, context: CausalContext, live: DotSet, steps: Int, now: Moment
     ) -> (outcome: Outcome, resume: Dot?, reasserted: Int) {
@@ -24,7 +24,7 @@ extension StoreCore {
         }
         var reasserted = 0
         for entry in stale {
-            if runsHere(entry, now: now) {
+            if isKeptUp(entry, now: now) {
                 rewrite(entry, over: entry.version.hlc, &batch)
                 reasserted += 1
             } else {
@@ -96,6 +96,13 @@ extension StoreCore {
     }
 
     // MARK: After being alone for too long
+
+    /// Whether the lease of an entry runs here because its owner wrote or renewed it, not because this process gave it
+    /// time after a start or a pause. What only seems to run must not come back once others have ended it.
+    func isKeptUp(_ entry: Entry, now: Moment) -> Bool {
+        runsHere(entry, now: now)
+            && leases.deadlines.deadline(entry.deadlineSlot) &- leases.length(entry.deadlineSlot) > gaveTimeAt
+    }
 
     /// Whether no session has been completed for so long that others may have forgotten removals that this node never
     /// heard of.

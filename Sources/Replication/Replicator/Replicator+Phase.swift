@@ -27,7 +27,7 @@ extension Replicator {
         case .ready: nil
         case .joining:
             settings.minPeers > 0
-                ? "gossip: joining, \(peers.count) of at least \(settings.minPeers) other members are there"
+                ? "gossip: \(peers.count) of \(settings.minPeers) other nodes are there (--min-peers)"
                 : "gossip: joining, no other member is there yet"
         case .syncing: "gossip: taking over what the others have" + (bootstrap.problem.map { " (\($0))" } ?? "")
         }

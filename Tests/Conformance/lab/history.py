@@ -173,7 +173,7 @@ class History:
                 if request.status == 0 and request.effect > life.first:
                     life.doubtful = min(life.doubtful, max(life.first, request.start))
             life.confirmed = [r for r in life.renewals if r.isAcknowledged
-                              and (r.what == "put" or self.showed(r.node, key, life.write, r.start - 1, r.start + 0.2))]
+                              and (r.what == "put" or self.showed(r.node, key, life.write, r.start - 1, r.end))]
             life.strays = [r.effect for r in requests if r.what == "beat" and r.write != life.write
                            and r.effect > -math.inf and self.showed(r.node, key, life.write, r.start - 1, r.effect)]
         return list(lives.values())

@@ -49,6 +49,9 @@ def judge(history):
     """The verdicts on C1 to C9, in order."""
     verdicts = [converged(history), kept(history), ended(history), stayed_away(history), last_writer(history)]
     verdicts.append(skewed(history, verdicts))
+    for verdict in verdicts:
+        if not verdict.checked:
+            verdict.against(history.begin, 0, "there was nothing to look at")
     return verdicts + [paused(history), mass_stop(history), alive(history)]
 
 
@@ -160,14 +163,16 @@ def require(history, verdict, life, node, start, end, who):
 
 def claimed_spans(history, life):
     """(node, start, end) in which a node must answer a write: from each acknowledgement for the rest of the lease."""
-    before = None
+    before, settled = None, -math.inf
     for request in life.confirmed:
         end = min(request.start + history.lease - SLACK, life.until, life.doubtful,
                   history.next_down(request.node, request.start))
         gap = request.start - before.start if before else 0
-        # A heartbeat at another node renews the lease only after some time; it must not have run out until then.
-        late = before is not None and request.node != before.node and gap + FORWARDED > history.lease
-        if not late and gap < history.lease - SLACK and not history.is_down(request.node, request.start, request.end):
+        # A heartbeat at a node that does not count the lease renews it only after some time, and it may have run out
+        # until then. Who counts it cannot be seen from outside. One that is acknowledged later shows that it has not.
+        if gap + FORWARDED > history.lease:
+            settled = request.start + FORWARDED
+        if request.start >= settled and not history.is_down(request.node, request.start, request.end):
             yield request.node, request.end, end
         before = request
 

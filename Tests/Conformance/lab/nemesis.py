@@ -39,6 +39,9 @@ def network_steps(chance, nodes, end):
         kind = bag.pop()
         length = chance.uniform(5, min(15, max(6, end / 5)))
         if at + length > end:
+            # The last one lasts until writes stop: from then on everything must converge.
+            if steps:
+                steps[-1].end = end
             return steps
         steps.append(Step(kind, at, at + length, links=links(kind, chance, nodes)))
         # Now and then all is well for a while, so that what must hold in calm times is looked at as well.

@@ -161,7 +161,6 @@ class Run:
                 self.hurt(step)
             else:
                 self.mend(step)
-        self.healed = max([time.monotonic()] + [event.end for event in self.events])
         self.sleep_until(self.end + 0.5)
         for helper in helpers:
             helper.wait(timeout=30)
@@ -245,13 +244,14 @@ class Run:
                                   stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def history(self):
+        for event in self.events:
+            event.end = min(event.end, self.end)
+        healed = max(event.end for event in self.events)
         history = History(self.lab.nodes, self.options.lease, DETECT[self.options.profile], self.names, self.begin,
-                          self.quiet, self.healed, self.end)
+                          self.quiet, healed, self.end)
         history.keys = [key.index for key in self.instances]
         history.rivals, history.massed = self.rivals, self.massed
-        history.events = [e for e in self.events]
-        for event in history.events:
-            event.end = min(event.end, self.end)
+        history.events = list(self.events)
         for node in self.lab.nodes:
             with open(os.path.join(self.folder, f"recorder-{node}.out"), "rb") as file:
                 recording = pickle.load(file)

@@ -73,7 +73,7 @@ struct V3LeaseTests {
         door.clock.advance(milliseconds: 61_000)
         door.registry.expireDue()
         #expect(try keepAlive(own) == 0)
-        for foreign in [0, 7, -5, .max, own ^ 1 << 55] {
+        for foreign in [0, 7, -5, own ^ 1 << 55] {
             #expect(throws: GRPCStatus.leaseElsewhere) { try keepAlive(foreign) }
         }
         // A client's own choice, whatever its marks are.

@@ -335,7 +335,8 @@ final class ReplicaModel {
             {
                 throw ModelFailure("tick \(now): an expiry of key \(key) removed a later write at node \(index)")
             }
-            if runs, isGone, !hasDelete {
+            // The expiry of a later write ends what that one replaced, whatever runs here.
+            if runs, isGone, !hasDelete, let entry, operation.version.isOfSameWrite(as: entry.version) {
                 throw ModelFailure("tick \(now): the lease of key \(key) ran at node \(index) and was given up")
             }
         }
