@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 # after the pause and this.
 LATE = 1.0
 LATE_AFTER_PAUSE = 3.0
+# Of two writes of a key, neither of which was known where the other was made, the one with the later clock stays. Clocks
+# may differ by twice what fences a node, 5 s.
+CLOCKS = 10.0
 
 
 @dataclass
@@ -172,11 +175,28 @@ class History:
                     life.until = min(life.until, request.start)
                 if request.status == 0 and request.effect > life.first:
                     life.doubtful = min(life.doubtful, max(life.first, request.start))
+            if any(self.is_concurrent(earlier, life) for earlier in requests):
+                life.doubtful = life.first
             life.confirmed = [r for r in life.renewals if r.isAcknowledged
                               and (r.what == "put" or self.showed(r.node, key, life.write, r.start - 1, r.end))]
             life.strays = [r.effect for r in requests if r.what == "beat" and r.write != life.write
                            and r.effect > -math.inf and self.showed(r.node, key, life.write, r.start - 1, r.effect)]
         return list(lives.values())
+
+    def is_concurrent(self, earlier, life):
+        """Whether a write or delete not long before was not known where a write was made."""
+        written = life.written
+        if written is None or earlier.what == "beat" or earlier.write == life.write or earlier.effect == -math.inf:
+            return False
+        if earlier.node == written.node or not life.first - CLOCKS < earlier.effect or earlier.start > written.start:
+            return False
+        if earlier.what == "put":
+            return not self.showed(written.node, life.key, earlier.write, earlier.start, written.end)
+        row = self.series.get((written.node, life.key))
+        last = row.before(written.start) if row else -1
+        shown = self.shows(written.node, life.key, last) if last >= 0 else None
+        known = self.showed(written.node, life.key, earlier.write, earlier.start - 1, written.start)
+        return not known or shown is None or earlier.write in shown
 
     def showed(self, node, key, write, start, end):
         """Whether a node answered a write at any time of a span."""
