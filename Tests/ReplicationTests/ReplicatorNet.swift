@@ -66,8 +66,9 @@ final class ReplicatorNet {
 
     func tellPeers() {
         let up = nodes.indices.filter { nodes[$0].isUp }
+        let ready = up.filter { nodes[$0].replicator.phase == .ready }
         for index in nodes.indices {
-            give(.peers(nodes[index].isUp ? up.map(Self.name) : []), to: index)
+            give(.peers(nodes[index].isUp ? up.map(Self.name) : [], ready: ready.map(Self.name)), to: index)
         }
     }
 

@@ -118,6 +118,25 @@ struct ReplicatorTests {
         #expect(net.pulls >= 2)
     }
 
+    @Test(
+        "New nodes that come together do not take each other's nothing for everything",
+        arguments: 1...8 as ClosedRange<UInt64>)
+    func together(seed: UInt64) throws {
+        let net = try ReplicatorNet(count: 1, seed: seed)
+        for number in 0..<300 { try net.put("i\(number)", at: 0) }
+        try net.run(milliseconds: 1_000)
+        let new = (0..<5).map { _ in net.add(expectsPeers: true) }
+        net.tellPeers()
+        for _ in 0..<200 {
+            try net.run(milliseconds: 50)
+            net.tellPeers()
+            for node in new where net[node].replicator.phase == .ready {
+                #expect(net.shows("i0", at: node) && net.shows("i299", at: node), "n\(node) is ready with nothing")
+            }
+        }
+        #expect(new.allSatisfy { net[$0].replicator.phase == .ready })
+    }
+
     @Test("A heartbeat at another node keeps a lease, and without heartbeats it ends everywhere")
     func leases() throws {
         let net = try ReplicatorNet(count: 3)

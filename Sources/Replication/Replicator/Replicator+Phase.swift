@@ -2,10 +2,15 @@
 struct BootstrapState: Sendable {
     /// Peers whose whole content was taken over.
     var synced: [String] = []
+    /// Peers that say that they are ready. Others may be as new as this node, and know nothing yet.
+    var readyPeers: [String] = []
     /// Pulls that failed.
     var failures = 0
     /// Why the last one did.
     var problem: String?
+
+    func isReady(_ peer: String) -> Bool { readyPeers.contains { sameName($0, peer) } }
+    func isSynced(_ peer: String) -> Bool { synced.contains { sameName($0, peer) } }
 
     mutating func ended(with peer: String, _ outcome: PullOutcome) {
         switch outcome {
@@ -53,16 +58,22 @@ extension Replicator {
             phase = .joining
             return
         }
-        let synced = peers.count { name in bootstrap.synced.contains { sameName($0, name) } }
-        let isTried = synced > 0 && bootstrap.failures >= ReplicatorSettings.bootstrapTries
-        guard synced < min(ReplicatorSettings.bootstrapPeers, peers.count), !isTried else {
+        let synced = peers.filter(bootstrap.isSynced)
+        let isTried = bootstrap.failures >= ReplicatorSettings.bootstrapTries
+        // Where somebody is ready, at least one who is has to be among them.
+        let hasContent = synced.contains(where: bootstrap.isReady) || !peers.contains(where: bootstrap.isReady)
+        let isEnough = synced.count >= min(ReplicatorSettings.bootstrapPeers, peers.count)
+        guard !hasContent || !(isEnough || isTried && !synced.isEmpty) else {
             phase = .ready
             return
         }
         guard !pulls.running.contains(where: { if case .bootstrap = $0.purpose { true } else { false } }) else {
             return
         }
-        let candidates = peers.filter { name in !bootstrap.synced.contains { sameName($0, name) } }
+        let open = peers.filter { !bootstrap.isSynced($0) }
+        let ready = open.filter(bootstrap.isReady)
+        let candidates = ready.isEmpty ? open : ready
+        guard !candidates.isEmpty else { return }
         let first = Int.random(in: 0..<candidates.count, using: &dice)
         for place in candidates.indices {
             if pull(from: candidates[(first + place) % candidates.count], for: .bootstrap) { return }

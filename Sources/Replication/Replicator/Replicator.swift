@@ -77,7 +77,7 @@ package struct Replicator: Sendable {
         self.now = now
         dice = ReplicationDice(seed: random.next())
         switch event {
-        case .peers(let names): setPeers(names)
+        case .peers(let names, let ready): setPeers(names, ready: ready)
         case .tick: tick()
         case .message(let bytes): receive(bytes)
         case .pulled(let id, let outcome): pulled(id, outcome)
@@ -105,8 +105,9 @@ package struct Replicator: Sendable {
         registry.forgetOld()
     }
 
-    private mutating func setPeers(_ names: [String]) {
+    private mutating func setPeers(_ names: [String], ready: [String]) {
         let wasAlone = peers.isEmpty
+        bootstrap.readyPeers = ready
         let others = names.filter { !sameName($0, settings.node) }
         peers = others.sorted(by: precedes)
         repair.forget(but: peers)

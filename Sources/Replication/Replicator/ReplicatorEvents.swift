@@ -2,8 +2,8 @@ import RegistryStore
 
 /// What happens to a replicator.
 package enum ReplicatorEvent: Sendable {
-    /// The other members that are alive and speak this protocol.
-    case peers([String])
+    /// The other members that are alive and speak this protocol, and those of them that say that they are ready.
+    case peers([String], ready: [String] = [])
     /// Time passes: every 50 ms or so, and first after a pause.
     case tick
     /// Another node's message.

@@ -15,6 +15,12 @@ package enum ReplicationTags {
         ]
     }
 
+    /// The tag by which a node says whether it is ready: `1` or `0`.
+    package static let readyTag = "r"
+
+    /// Whether a member says that it has what there is to have.
+    static func isReady(_ member: Member) -> Bool { MemberTags.decode(member.meta)?[readyTag] == "1" }
+
     /// Whether a member speaks this protocol, as far as its metadata tells.
     package static func isPeer(_ member: Member) -> Bool {
         guard let tags = MemberTags.decode(member.meta), tags["role"] == "regdns", let range = tags["rd"] else {

@@ -25,6 +25,8 @@ package final class ReplicationService: GossipApplication {
         var random = SystemRandomNumberGenerator()
         /// Addresses of the peers, by name.
         var addresses: [String: GossipAddress] = [:]
+        /// Those that say that they are ready, in the members' order.
+        var readyPeers: [String] = []
         var saidFenced = false
     }
 
@@ -110,16 +112,19 @@ package final class ReplicationService: GossipApplication {
         // Who has left is nobody's peer, whatever it still knows of the others.
         let hasLeft = members.contains { $0.name == node.name && $0.state.isGone }
         var addresses: [String: GossipAddress] = [:]
+        var ready: [String] = []
         for member in members where !hasLeft && !member.state.isGone && member.name != node.name {
             guard ReplicationTags.isPeer(member), let name = String(validating: member.name.octets, as: UTF8.self)
             else { continue }
             addresses[name] = member.address
+            if ReplicationTags.isReady(member) { ready.append(name) }
         }
+        let seen = ready
         let hasChanged = state.withLock { state in
-            defer { state.addresses = addresses }
-            return state.addresses.keys != addresses.keys
+            defer { (state.addresses, state.readyPeers) = (addresses, seen) }
+            return state.addresses.keys != addresses.keys || state.readyPeers != seen
         }
-        if hasChanged { step([.peers(Array(addresses.keys))], node) }
+        if hasChanged { step([.peers(Array(addresses.keys), ready: ready)], node) }
     }
 
     /// Gives the replicator events, and carries out what it wants.

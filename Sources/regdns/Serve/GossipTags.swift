@@ -31,7 +31,7 @@ struct GossipTags: Hashable, Sendable {
     var meta: [UInt8] {
         var tags = ReplicationTags.tags(origin: origin)
         tags["v"] = version
-        tags["r"] = isReady ? "1" : "0"
+        tags[ReplicationTags.readyTag] = isReady ? "1" : "0"
         if let adminPort { tags["a"] = "\(adminPort)" }
         if let epoch { tags["e"] = "\(epoch)" }
         if mark != 0 { tags["m"] = "\(mark)" }
@@ -48,7 +48,7 @@ struct PeerTags: Sendable {
     init(_ member: Member) { tags = MemberTags.decode(member.meta) }
 
     var isRegdns: Bool { tags?["role"] == "regdns" }
-    var isReady: Bool? { tags?["r"].map { $0 == "1" } }
+    var isReady: Bool? { tags?[ReplicationTags.readyTag].map { $0 == "1" } }
     var version: String { tags?["v"] ?? "" }
     var epoch: UInt32? { tags?["e"].flatMap { UInt32($0) } }
     var mark: UInt8? { tags?["m"].flatMap { UInt8($0) } }
