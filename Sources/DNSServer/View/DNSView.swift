@@ -66,9 +66,9 @@ package final class DNSView: RegistryObserver, Sendable {
         }
     }
 
-    /// Says until when what the registry holds may be answered, in monotonic milliseconds: whoever keeps it like that of
-    /// the other nodes says so again and again. After that its domain is answered SERVFAIL, so that a process that stood
-    /// still does not answer what has ended meanwhile. For ever by default. From any thread.
+    /// Says until when what the registry holds may be answered, in monotonic milliseconds: whoever keeps it like that
+    /// of the other nodes says so again and again. After that its domain is answered SERVFAIL, so that a process that
+    /// stood still does not answer what has ended meanwhile. For ever by default. From any thread.
     package func vouch(until: Int64) { vouchedUntil.store(until, ordering: .relaxed) }
 
     /// Frees answers that no reader sees any more; called from time to time by the server.

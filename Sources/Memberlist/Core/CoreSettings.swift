@@ -52,8 +52,8 @@ package struct CoreSettings: Hashable, Sendable {
     package var packetOverhead = 0
     /// Whether a probe that fails by packets is tried by stream.
     package var probesByStream = true
-    /// What the driver's clock lacks to milliseconds since 1970. Nodes whose clocks agree then share out whom they probe;
-    /// nil: in random order, as memberlist.
+    /// What the driver's clock lacks to milliseconds since 1970. Nodes whose clocks agree then share out whom they
+    /// probe; nil: in random order, as memberlist.
     package var unixOffset: Milliseconds?
     /// Whether acks carry a digest of the view, by which nodes of our kind find what gossip missed; not in serf's
     /// dialect.

@@ -207,9 +207,9 @@ extension MembershipCore {
         send(.ping(Ping(sequence: relay.sequence, node: ping.node, source: source)), to: target)
     }
 
-    /// Tells the askers that there was no answer, and forgets whom nobody waits for. memberlist does both at the deadline;
-    /// with LAN timers that is when the asker's probe ends, so that every nack is late, and the asker doubts itself and
-    /// probes slowly just when somebody died.
+    /// Tells the askers that there was no answer, and forgets whom nobody waits for. memberlist does both at the
+    /// deadline; with LAN timers that is when the asker's probe ends, so that every nack is late, and the asker doubts
+    /// itself and probes slowly just when somebody died.
     mutating func expireRelays() {
         for place in relays.indices where relays[place].owesNack && relays[place].nackAt <= now {
             relays[place].owesNack = false

@@ -102,9 +102,9 @@ extension StoreCore {
         return growth <= 0 || growth <= limits.remoteMemoryBytes - entryBytes
     }
 
-    /// Ends an entry, unless it is an expiry of a lease that this node counts and that an owner keeps up: then the entry
-    /// is written anew, so that no clock but the home's can expire it. The expiry of a later write, which this node never
-    /// saw, ends what it replaced as well: written anew, the older content would win over the later one.
+    /// Ends an entry, unless it is an expiry of a lease that this node counts and that an owner keeps up: then the
+    /// entry is written anew, so that no clock but the home's can expire it. The expiry of a later write, which this
+    /// node never saw, ends what it replaced as well: written anew, the older content would win over the later one.
     private mutating func end(
         _ entry: Entry, by operation: RemoteOperation, in index: NamespaceIndex, _ batch: inout Batch, now: Moment
     ) {

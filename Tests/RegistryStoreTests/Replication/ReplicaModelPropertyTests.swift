@@ -25,9 +25,8 @@ struct ReplicaModelPropertyTests {
             late += model.hasLateArrival ? 1 : 0
             batches += model.batchesMerged
         }
-        print(
-            "replica model: \(sessions) sessions, \(resets) resets, \(batches) batches, \(late) of \(runs) runs set aside"
-        )
+        let seen = "\(sessions) sessions, \(resets) resets, \(batches) batches"
+        print("replica model: \(seen), \(late) of \(runs) runs set aside")
         #expect(sessions > 100 && batches > 100)
         // What was set aside says nothing: most runs must say something.
         #expect(late * 4 < runs)
@@ -37,7 +36,7 @@ struct ReplicaModelPropertyTests {
     func plantedFaults(fault: ModelFault) throws {
         // Forgetting matters only where splits outlast it; there a sound run may fail too, which then says nothing.
         let hasLongSplits = fault == .noFloor || fault == .holesIgnored
-        for seed in 0..<UInt64(200) {
+        for seed in 0..<UInt64(1000) {
             let broken = try ReplicaModel(seed: seed, fault: fault, hasLongSplits: hasLongSplits)
             do {
                 try broken.run()
@@ -52,6 +51,6 @@ struct ReplicaModelPropertyTests {
                 return
             }
         }
-        Issue.record("\(fault.rawValue) was not found in 200 runs")
+        Issue.record("\(fault.rawValue) was not found in 1000 runs")
     }
 }
