@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 # after the pause and this.
 LATE = 1.0
 LATE_AFTER_PAUSE = 3.0
-# Of two writes of a key, neither of which was known where the other was made, the one with the later clock stays. Clocks
-# may differ by twice what fences a node, 5 s.
+# Of two writes of a key, neither of which was known where the other was made, the one with the later clock stays. And
+# clocks may differ by twice what fences a node, 5 s.
 CLOCKS = 10.0
 
 
