@@ -296,18 +296,21 @@ def stayed_away(history):
 
 
 def check_returns(history, verdict, life, node, start, end, over):
-    """Gone for good: after the deregistration was acknowledged, or after the lease was over."""
-    gone = None
+    """Gone for good: after the deregistration was acknowledged, or after the lease was over. Who never had a write may
+    get it late, from one who has not heard of its end either."""
+    had, gone = False, None
     since = min(over, life.deleted.end if life.deleted else math.inf)
     row = history.series[node, life.key]
-    for index in row.between(max(start, since), end):
+    for index in row.between(max(start, life.first), end):
         writes = history.shows(node, life.key, index)
         if writes is None:
             continue
         verdict.checked += 1
         if life.write not in writes:
-            gone = gone or row.at[index]
-        elif gone:
+            gone = gone or (row.at[index] if had and row.sent[index] >= since else None)
+        elif not gone:
+            had = True
+        else:
             what = "deregistered" if life.deleted else "over"
             verdict.against(row.at[index], node, f"{history.names[life.key]}: write {life.write} is {what} since "
                             f"{since - history.begin:.2f} s, was gone at {gone - history.begin:.2f} s, and is back")
