@@ -72,7 +72,7 @@ final class ClusterProcess {
     let startedAt: Int64
     var readyAt: Int64?
     /// What the others had when this node began to take it over.
-    var snapshots: [CausalContext] = []
+    var snapshots: [(node: String, context: CausalContext)] = []
     /// When it last began anew, in microseconds.
     var freshAt: Int64?
     var fencedAt: Int64?

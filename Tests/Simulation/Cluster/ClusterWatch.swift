@@ -273,7 +273,7 @@ extension ClusterWorld {
         let phase = process.replicator.phase
         if phase == .syncing, before != .syncing {
             process.snapshots = live.filter { $0.node !== node && process.peers.contains($0.node.name) }.map {
-                $0.process.registry.context()
+                ($0.node.name, $0.process.registry.context())
             }
         }
         guard phase == .ready else { return }
@@ -281,12 +281,14 @@ extension ClusterWorld {
         figures.readyMilliseconds = max(figures.readyMilliseconds, (now - process.startedAt) / 1_000)
         guard !process.peers.isEmpty else { return }
         let own = process.registry.context()
-        let covered = process.snapshots.count { own.covers($0) }
+        // Of those that have gone since, nothing can be taken over.
+        let present = process.snapshots.filter { process.peers.contains($0.node) }
+        let covered = present.count { own.covers($0.context) }
         let isTried = process.replicator.counters.pullsFailed >= 5
-        if covered < min(isTried ? 1 : 2, process.snapshots.count, process.peers.count) {
+        if covered < min(isTried ? 1 : 2, present.count, process.peers.count) {
             fail(
                 .readiness,
-                "n\(node.number) is ready and has what \(covered) of \(process.snapshots.count) others had when it came"
+                "n\(node.number) is ready and has what \(covered) of \(present.count) others had when it came"
             )
         }
     }
