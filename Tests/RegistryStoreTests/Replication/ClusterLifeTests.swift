@@ -102,6 +102,21 @@ struct ClusterLifeTests {
         #expect(pair.b.keys().isEmpty)
     }
 
+    @Test("what only got time after a pause is not kept over a fresh start", arguments: [false, true])
+    func startFreshAfterPause(isRenewed: Bool) throws {
+        let pair = try SyncPair()
+        try pair.b.register("s", "own", lease: .own(milliseconds: 26 * Self.hour))
+        try SyncPair.sync(pair.b.registry, to: pair.a.registry)
+        let pause = 25 * Self.hour
+        pair.clock.advance(milliseconds: pause)
+        #expect(pair.b.registry.extendLeases(afterPause: pause))
+        pair.clock.advance(milliseconds: 100)
+        if isRenewed { try pair.b.registry.renew(namespace: .default, id: "own") }
+        pair.b.registry.startFresh(origin: 0xb3)
+        #expect((pair.b.entry(id: "own") != nil) == isRenewed)
+        #expect(pair.b.inconsistency == nil)
+    }
+
     @Test("a node that agrees with a peer is not alone")
     func agreement() throws {
         let pair = try SyncPair()
