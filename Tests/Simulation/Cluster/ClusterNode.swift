@@ -71,8 +71,8 @@ final class ClusterProcess {
     /// When it was started and became ready, in microseconds.
     let startedAt: Int64
     var readyAt: Int64?
-    /// What the others had when this node began to take it over.
-    var snapshots: [(node: String, context: CausalContext)] = []
+    /// What others had when this node, not ready yet, first asked them for it.
+    private(set) var snapshots: [(node: String, boot: Int, context: CausalContext)] = []
     /// When it last began anew, in microseconds.
     var freshAt: Int64?
     var fencedAt: Int64?
@@ -91,6 +91,14 @@ final class ClusterProcess {
     }
 
     var isReady: Bool { replicator.phase == .ready }
+
+    /// Notes what another process has when this one asks it for the first time.
+    func noteAsked(_ other: ClusterNode) {
+        guard readyAt == nil, let process = other.process, !snapshots.contains(where: { $0.node == other.name }) else {
+            return
+        }
+        snapshots.append((other.name, process.boot, process.registry.context()))
+    }
 
     var isFenced: Bool { if case .fence = replicator.clockVerdict { true } else { false } }
 

@@ -33,6 +33,7 @@ extension ClusterWorld {
             id: id, to: node.number, boot: process.boot, from: source.number, isRepair: isRepair, session: session,
             since: now)
         figures.pulls += 1
+        process.noteAsked(source)
         let want = Frame(.want(WantFrame(session: lastStream, context: planted.asked(Self.rows(of: session.context)))))
             .encoded()
         let time = latency(node.number, source.number) * 2 + streamLatency(node.number, source.number)
@@ -150,9 +151,8 @@ extension ClusterWorld {
         guard !node.isPaused else { return node.inbox.append(.pullEnds(pull: id, outcome)) }
         pulls[id] = nil
         if outcome != .complete { figures.pullsFailed += 1 }
-        let phase = process.replicator.phase
         give(.pulled(id: pull.id, outcome), to: node)
-        lookAtPhase(of: node, before: phase)
+        lookAtPhase(of: node)
     }
 
     /// The process of a node has ended: streams to it are forgotten, streams from it are closed.

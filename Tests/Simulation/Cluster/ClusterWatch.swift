@@ -268,27 +268,27 @@ extension ClusterWorld {
 
     // MARK: Readiness
 
-    func lookAtPhase(of node: ClusterNode, before: ReplicatorPhase) {
+    func lookAtPhase(of node: ClusterNode) {
         guard let process = node.process, process.readyAt == nil else { return }
         let phase = process.replicator.phase
-        if phase == .syncing, before != .syncing {
-            process.snapshots = live.filter { $0.node !== node && process.peers.contains($0.node.name) }.map {
-                ($0.node.name, $0.process.registry.context())
-            }
-        }
         guard phase == .ready else { return }
         process.readyAt = now
         figures.readyMilliseconds = max(figures.readyMilliseconds, (now - process.startedAt) / 1_000)
         guard !process.peers.isEmpty else { return }
+        // Who began anew meanwhile may have lost what it had.
+        let isSame = process.snapshots.allSatisfy { asked in
+            nodes.first { $0.name == asked.node }?.process.map { $0.boot == asked.boot } ?? true
+        }
+        guard isSame else { return }
         let own = process.registry.context()
-        // Of those that have gone since, nothing can be taken over.
+        // Of those that have gone since, nothing needs to be here.
         let present = process.snapshots.filter { process.peers.contains($0.node) }
         let covered = present.count { own.covers($0.context) }
         let isTried = process.replicator.counters.pullsFailed >= 5
-        if covered < min(isTried ? 1 : 2, present.count, process.peers.count) {
+        if covered < min(isTried ? 1 : 2, process.peers.count) {
             fail(
                 .readiness,
-                "n\(node.number) is ready and has what \(covered) of \(present.count) others had when it came"
+                "n\(node.number) is ready and has what \(covered) of \(process.peers.count) others had when it asked"
             )
         }
     }

@@ -244,10 +244,9 @@ package final class ClusterWorld {
 
     /// What a tick brings, apart from its time.
     func step(_ node: ClusterNode) {
-        guard let process = node.running else { return }
-        let phase = process.replicator.phase
+        guard node.running != nil else { return }
         give(.tick, to: node)
-        lookAtPhase(of: node, before: phase)
+        lookAtPhase(of: node)
     }
 
     /// Gives the membership an event, and does what it wants.
