@@ -14,7 +14,7 @@ timeout --kill-after=30 "$seconds" swift test "${options[@]}" --disable-xctest -
     >"$log" 2>&1
 status=$?
 # Failures with the lines that explain them, every skipped test with its reason, and what repeats a simulator's run.
-grep -E '^(✘|↳|➜|simulator: |error:|.*: error: )|skipped' "$log" | grep -v '^➜.*with 0 ' || true
+grep -E '^(✘|↳|➜|simulator: |error:|.*: error: )|skipped' "$log" | grep -vE '^➜.*with 0 |^[✔◇]' || true
 if [ "$status" -eq 124 ]; then echo "error: $name ran longer than $seconds seconds and was stopped"; fi
 if [ "$status" -ne 0 ]; then echo "the whole output is in $log"; fi
 python3 scripts/count-tests.py "$report" >"$counts" || : >"$counts"
