@@ -277,6 +277,31 @@ struct MergeTests {
         }
     }
 
+    @Test("a node that has passed on a heartbeat answers the expiry by others, and counts from that heartbeat")
+    func reassertForwarded() throws {
+        for (kind, pause) in [(OperationKind.expiry, 4000), (.expiry, 10_000), (.delete, 4000)] {
+            var core = try Self.store()
+            core.forwarding = HeartbeatQueue(heartbeatsMax: 10)
+            let version = Version(hlc: 5 << 16, kind: .write, origin: 1, sequence: 1)
+            _ = core.merge([Self.leased("a", version, home: "there")], now: Self.now)
+            let heartbeat = Moment(monotonic: Self.now.monotonic + 7000, unix: Self.now.unix + 7000)
+            _ = try core.keepAlive(LeaseID(5), now: heartbeat)
+            #expect(core.forwarding?.waiting.count == 1)
+            let later = Moment(
+                monotonic: heartbeat.monotonic + Int64(pause), unix: heartbeat.unix + Int64(pause))
+            let end = Version(hlc: 5 << 16 | 3, kind: kind, origin: 2, sequence: 1)
+            let change = try #require(core.merge([Self.operation("a", end)], now: later).receipt.changes.first)
+            guard kind == .expiry, pause < 10_000 else {
+                #expect(change.kind == kind, "\(kind) after \(pause) ms")
+                continue
+            }
+            #expect(change.kind == .write && change.version > end)
+            let slot = try #require(core.leases.slot(of: LeaseID(5)))
+            #expect(core.leases.isHome(slot))
+            #expect(core.leases.deadlines.deadline(slot) == heartbeat.monotonic + 10_000)
+        }
+    }
+
     @Test("a lease that this process gave time after a pause is not held against its expiry, until it is renewed")
     func givenTime() throws {
         for isRenewed in [false, true] {

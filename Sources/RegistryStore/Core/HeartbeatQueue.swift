@@ -45,6 +45,7 @@ extension StoreCore {
         let id = leases.id(slot)
         // The lease may have ended with the batch that renewed it.
         guard id.rawValue != 0 else { return false }
+        leases.noteHeartbeat(slot, now: now)
         forwarding?.add(ForwardedHeartbeat(id: id, home: leases.homeName(slot), at: now.monotonic))
         return true
     }

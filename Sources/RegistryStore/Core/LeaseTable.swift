@@ -70,6 +70,8 @@ struct LeaseTable {
     private var homes = Column<UInt16>()
     /// Granted leases can be told of by several operations: the version of the one that made the home what it is.
     private var homeVersions: [UInt32: Version] = [:]
+    /// When the last heartbeat for a lease that another node counts came here, in monotonic milliseconds.
+    private var heartbeats: [UInt32: Int64] = [:]
     private var wheel = LeaseWheel()
     private var free = Deque<UInt32>()
     /// Leases whose id does not tell the slot: granted ones and those of other nodes.
@@ -211,17 +213,28 @@ struct LeaseTable {
         ids[index] = 0
         owners[index] = .nobody
         homeVersions[slot] = nil
+        heartbeats[slot] = nil
         free.append(slot)
     }
 
-    /// Starts or restarts the lease: its full length from now, or no running at all while suspended.
-    mutating func start(_ slot: UInt32, length: Int64, suspended: Bool, now: Moment) {
+    /// Notes a heartbeat for a lease that another node counts.
+    mutating func noteHeartbeat(_ slot: UInt32, now: Moment) { heartbeats[slot] = now.monotonic }
+
+    /// How many milliseconds ago an owner renewed a lease here that another node counts, if that was within its length.
+    func heartbeatAge(_ slot: UInt32, now: Moment) -> Int64? {
+        guard let last = heartbeats[slot], !isHome(slot), !isSuspended(slot) else { return nil }
+        let age = now.monotonic &- last
+        return age < lengths[Int(slot)] ? age : nil
+    }
+
+    /// Starts or restarts the lease: its full length from `age` milliseconds ago, or no running at all while suspended.
+    mutating func start(_ slot: UInt32, length: Int64, suspended: Bool, age: Int64 = 0, now: Moment) {
         let index = Int(slot)
         if touched != nil, isShared(slot), lengths[index] != length || isSuspended(slot) != suspended {
             touched?.insert(ids[index])
         }
         lengths[index] = length
-        renewals[index] = now.unix
+        renewals[index] = now.unix &- age
         mark(slot, suspended: suspended)
         if !isHome(slot) {
             deadlines.set(slot, -length - 1)
@@ -230,7 +243,7 @@ struct LeaseTable {
             deadlines.set(slot, .max)
             wheel.cancel(slot)
         } else {
-            let deadline = now.monotonic &+ length
+            let deadline = now.monotonic &+ length &- age
             deadlines.set(slot, deadline)
             wheel.schedule(slot, deadline: deadline, now: now.monotonic)
         }

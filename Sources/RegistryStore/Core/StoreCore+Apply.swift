@@ -74,12 +74,13 @@ extension StoreCore {
         }
     }
 
-    /// Makes this node the home of a lease: it counts from now, and each entry of the lease is written anew.
-    mutating func adopt(_ slot: UInt32, _ batch: inout Batch, now: Moment) {
+    /// Makes this node the home of a lease: it counts from a heartbeat `age` milliseconds ago, and each entry of the
+    /// lease is written anew, with a version over `hlc`.
+    mutating func adopt(_ slot: UInt32, age: Int64 = 0, over hlc: UInt64 = 0, _ batch: inout Batch, now: Moment) {
         leases.setHome(slot, 0)
-        leases.start(slot, length: leases.length(slot), suspended: false, now: now)
+        leases.start(slot, length: leases.length(slot), suspended: false, age: age, now: now)
         for entry in leases.owner(slot).entries {
-            rewrite(entry, over: entry.version.hlc, &batch)
+            rewrite(entry, over: hlc, &batch)
             if let version = batch.changes.last?.version { _ = leases.takesHome(slot, of: version) }
         }
     }

@@ -102,20 +102,24 @@ extension StoreCore {
         return growth <= 0 || growth <= limits.remoteMemoryBytes - entryBytes
     }
 
-    /// Ends an entry, unless it is an expiry of a lease that this node counts and that an owner keeps up: then the
-    /// entry is written anew, so that no clock but the home's can expire it. The expiry of a later write, which this
-    /// node never saw, ends what it replaced as well: written anew, the older content would win over the later one.
+    /// Ends an entry, unless it is an expiry of a lease that an owner keeps up at this node: then the entry is written
+    /// anew, so that no clock but the home's can expire it. A node that has passed on a heartbeat becomes the home: the
+    /// one that it was passed on to may be cut off from who has expired the lease, or gone. The expiry of a later write,
+    /// which this node never saw, ends what it replaced as well: written anew, the older content would win over the
+    /// later one.
     private mutating func end(
         _ entry: Entry, by operation: RemoteOperation, in index: NamespaceIndex, _ batch: inout Batch, now: Moment
     ) {
         if operation.version.kind == .expiry, operation.version.isOfSameWrite(as: entry.version),
-            isKeptUp(entry, now: now), clock.plantedFault != .noReassert
+            clock.plantedFault != .noReassert
         {
-            rewrite(entry, over: operation.version.hlc, &batch)
-        } else {
-            remove(entry, version: operation.version, in: index, &batch)
-            if let change = batch.changes.last { bury(change, now: now) }
+            if isKeptUp(entry, now: now) { return rewrite(entry, over: operation.version.hlc, &batch) }
+            if entry.lease != nil, let age = leases.heartbeatAge(entry.deadlineSlot, now: now) {
+                return adopt(entry.deadlineSlot, age: age, over: operation.version.hlc, &batch, now: now)
+            }
         }
+        remove(entry, version: operation.version, in: index, &batch)
+        if let change = batch.changes.last { bury(change, now: now) }
     }
 
     private mutating func write(

@@ -71,7 +71,7 @@ final class ClusterProcess {
     /// When it was started and became ready, in microseconds.
     let startedAt: Int64
     var readyAt: Int64?
-    /// What others had when this node, not ready yet, first asked them for it.
+    /// What others had when they, asked by this node, first gave it, while it was not ready.
     private(set) var snapshots: [(node: String, boot: Int, context: CausalContext)] = []
     /// When it last began anew, in microseconds.
     var freshAt: Int64?
@@ -92,10 +92,12 @@ final class ClusterProcess {
 
     var isReady: Bool { replicator.phase == .ready }
 
-    /// Notes what another process has when this one asks it for the first time.
-    func noteAsked(_ other: ClusterNode) {
-        guard readyAt == nil, let process = other.process, !snapshots.contains(where: { $0.node == other.name }) else {
-            return
+    /// Notes what another process has when it first begins to give it to this one.
+    func note(_ process: ClusterProcess, of other: ClusterNode) {
+        guard readyAt == nil else { return }
+        if let place = snapshots.firstIndex(where: { $0.node == other.name }) {
+            guard snapshots[place].boot != process.boot else { return }
+            snapshots.remove(at: place)
         }
         snapshots.append((other.name, process.boot, process.registry.context()))
     }

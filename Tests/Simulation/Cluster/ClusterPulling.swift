@@ -33,7 +33,6 @@ extension ClusterWorld {
             id: id, to: node.number, boot: process.boot, from: source.number, isRepair: isRepair, session: session,
             since: now)
         figures.pulls += 1
-        process.noteAsked(source)
         let want = Frame(.want(WantFrame(session: lastStream, context: planted.asked(Self.rows(of: session.context)))))
             .encoded()
         let time = latency(node.number, source.number) * 2 + streamLatency(node.number, source.number)
@@ -74,6 +73,7 @@ extension ClusterWorld {
         node.setClock(now)
         pulls[id]?.source = process.registry.openSync(to: context, isRepair: pull.isRepair)
         pulls[id]?.sourceBoot = process.boot
+        if let asker = nodes[pull.to].process, asker.boot == pull.boot { asker.note(process, of: node) }
         sendPage(id)
     }
 
