@@ -123,7 +123,7 @@ extension SeededRandom {
         if oneIn(3) { origins = [] }
         let rows = origins.map { origin in
             ReplicaDigest.Origin(
-                origin: origin, head: next() >> UInt64(below(64)), floor: UInt64(below(9)), gapCount: below(1025),
+                origin: origin, head: next() >> UInt64(below(64)), floor: UInt64(below(9)), missing: below(1025),
                 hash: next())
         }
         return DigestFrame(

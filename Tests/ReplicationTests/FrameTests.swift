@@ -64,7 +64,7 @@ struct FrameTests {
                 .digest(
                     DigestFrame(
                         clock: 0, summary: ReplicaSummary(context: 1, entries: 2),
-                        origins: [ReplicaDigest.Origin(origin: 3, head: 128, floor: 4, gapCount: 5, hash: 6)])))
+                        origins: [ReplicaDigest.Origin(origin: 3, head: 128, floor: 4, missing: 5, hash: 6)])))
         ),
         (
             "d01003 0900000000000000 01 0300000000000000 64 02 00 02 01 01 04 00",

@@ -31,6 +31,13 @@ package struct CausalContext: Hashable, Sendable {
 
         /// Everything up to here has been taken over.
         package var completeHead: UInt64 { gaps.first.map { $0.lowerBound - 1 } ?? head }
+
+        /// How many operations below the head are missing, 2³² - 1 at most.
+        package var missing: Int {
+            gaps.reduce(0) { sum, gap in
+                min(sum + Int(min(gap.upperBound - gap.lowerBound, UInt64(UInt32.max))) + 1, Int(UInt32.max))
+            }
+        }
     }
 
     package private(set) var origins: [UInt64: Origin] = [:]

@@ -20,15 +20,16 @@ package struct ReplicaDigest: Hashable, Sendable {
         package var head: UInt64
         /// Of the removals up to here some may be forgotten.
         package var floor: UInt64
-        package var gapCount: Int
+        /// How many operations below the head have not been taken over, 2³² - 1 at most.
+        package var missing: Int
         /// Sum of the hashes of its entries; tombstones are forgotten at different times and do not count.
         package var hash: UInt64
 
-        package init(origin: UInt64, head: UInt64, floor: UInt64, gapCount: Int, hash: UInt64) {
+        package init(origin: UInt64, head: UInt64, floor: UInt64, missing: Int, hash: UInt64) {
             self.origin = origin
             self.head = head
             self.floor = floor
-            self.gapCount = gapCount
+            self.missing = missing
             self.hash = hash
         }
     }
@@ -66,7 +67,7 @@ extension StoreCore {
         let whole = wholeContext
         let origins = whole.sorted.map { origin, known in
             ReplicaDigest.Origin(
-                origin: origin, head: known.head, floor: tombstones.floors[origin] ?? 0, gapCount: known.gaps.count,
+                origin: origin, head: known.head, floor: tombstones.floors[origin] ?? 0, missing: known.missing,
                 hash: replica?.sums[origin]?.hash ?? 0)
         }
         return ReplicaDigest(summary: summary(of: whole), origins: origins)
@@ -92,20 +93,23 @@ extension StoreCore {
         let whole = wholeContext
         for row in digest.origins {
             guard let known = whole.origins[row.origin] else { return .lacking }
-            // Gaps below a common head are compared by number: which they are is in the request.
-            let mayLack = known.head < row.head || known.gaps.count > row.gapCount
+            // What is missing below a common head is compared by number: which it is is in the request.
+            let mayLack = known.head < row.head || known.missing > row.missing
             if known.completeHead < row.head, mayLack || known.head > row.head { return .lacking }
         }
-        guard digest.summary.entries != summary(of: whole).entries else { return .covered }
+        let own = summary(of: whole)
+        guard digest.summary != own else { return .covered }
         let theirs = Dictionary(digest.origins.map { ($0.origin, $0) }) { first, _ in first }
         // What differs is explained by what the peer lacks, unless it lacks nothing.
-        for (origin, known) in whole.sorted {
-            guard let row = theirs[origin], row.head == known.head, row.gapCount == known.gaps.count else {
+        var isMissingSome = false
+        for (origin, known) in whole.origins {
+            guard let row = theirs[origin], row.head == known.head, row.missing == known.missing else {
                 return .covered
             }
-            // As many gaps need not be the same ones.
-            if row.gapCount > 0 { return .lacking }
+            isMissingSome = isMissingSome || row.missing > 0
         }
-        return .diverged
+        // As many need not be the same ones.
+        if isMissingSome { return .lacking }
+        return digest.summary.entries == own.entries ? .covered : .diverged
     }
 }

@@ -146,7 +146,7 @@ extension FrameWriter {
             fixed64(origin.origin)
             varint(origin.head)
             varint(origin.floor)
-            varint(origin.gapCount)
+            varint(origin.missing)
             fixed64(origin.hash)
         }
     }
@@ -183,7 +183,7 @@ extension FrameReader {
         for _ in 0..<(try count()) {
             let origin = ReplicaDigest.Origin(
                 origin: try fixed64(), head: try varint(), floor: try varint(),
-                gapCount: Int(try int(.digest, max: Int64(UInt32.max))), hash: try fixed64())
+                missing: Int(try int(.digest, max: Int64(UInt32.max))), hash: try fixed64())
             if let last = origins.last, origin.origin <= last.origin { throw malformed(.digest) }
             origins.append(origin)
         }

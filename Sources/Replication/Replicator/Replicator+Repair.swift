@@ -114,7 +114,7 @@ extension Replicator {
         let rows = Dictionary(theirs.origins.map { ($0.origin, $0) }) { first, _ in first }
         return own.origins.contains { mine in
             guard let row = rows[mine.origin] else { return !isPart }
-            return row.head < mine.head || row.gapCount > mine.gapCount
+            return row.head < mine.head || row.missing > mine.missing
         }
     }
 
@@ -144,9 +144,11 @@ extension Replicator {
         let known = registry.context()
         var missing: UInt64 = 0
         for row in digest.origins {
-            let have = known.origins[row.origin]?.head ?? 0
+            let own = known.origins[row.origin]
+            let have = own?.head ?? 0
             missing = missing.addingReportingOverflow(row.head > have ? row.head - have : 0).partialValue
-            missing &+= UInt64(row.gapCount)
+            // What neither has the peer cannot bring.
+            missing &+= UInt64(max(0, (own?.missing ?? 0) - row.missing))
         }
         guard missing <= ReplicatorSettings.packetOperations,
             repair.sessions.count < ReplicatorSettings.packetSessionsMax, askByPacket(peer)

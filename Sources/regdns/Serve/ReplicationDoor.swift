@@ -15,7 +15,7 @@ struct ReplicationDoor: ReplicationControl {
             phase: status.phase.rawValue, origin: service.registry.origin, contextHash: digest.summary.context,
             entriesHash: digest.summary.entries,
             origins: digest.origins.map {
-                .init(origin: $0.origin, head: $0.head, floor: $0.floor, gaps: $0.gapCount, hash: $0.hash)
+                .init(origin: $0.origin, head: $0.head, floor: $0.floor, gaps: $0.missing, hash: $0.hash)
             })
         let unix = clock.unixMilliseconds()
         sync.peers = status.peers.map { name in
