@@ -302,6 +302,33 @@ struct MergeTests {
         }
     }
 
+    @Test("a granted lease ends with its last key where others expire a later write of it; a delete leaves it")
+    func grantedLeaseWithoutKeys() throws {
+        for kind in [OperationKind.expiry, .delete] {
+            var core = try Self.store()
+            let lease = try core.grant(LeaseID(5), milliseconds: 10_000, now: Self.now).id
+            let keys = [Array("a".utf8), Array("b".utf8)]
+            for key in keys {
+                let put = Intent.put(
+                    namespace: .default, key: key, value: .bytes(Array("1".utf8)), lease: .shared(lease))
+                _ = try core.apply([put], now: Self.now)
+            }
+            for (place, key) in keys.enumerated() {
+                _ = try core.keepAlive(lease, now: Self.now)
+                let end = RemoteOperation(
+                    namespace: .default, key: key,
+                    version: Version(
+                        hlc: UInt64(Self.now.unix + 60_000) << 16, kind: kind, origin: 1, sequence: UInt64(place + 1)),
+                    value: nil)
+                #expect(core.merge([end], now: Self.now).receipt.changes.map(\.kind) == [kind])
+            }
+            let isThere = core.leases.slot(of: lease) != nil
+            #expect(isThere == (kind == .delete))
+            let problem = core.checkInvariants()
+            #expect(problem == nil)
+        }
+    }
+
     @Test("a lease that this process gave time after a pause is not held against its expiry, until it is renewed")
     func givenTime() throws {
         for isRenewed in [false, true] {

@@ -120,6 +120,13 @@ extension StoreCore {
         }
         remove(entry, version: operation.version, in: index, &batch)
         if let change = batch.changes.last { bury(change, now: now) }
+        // A granted lease that others have expired ends here with its last key: who keeps it up has to hear that nothing
+        // is left of it.
+        if operation.version.kind == .expiry, entry.lease != nil, leases.owner(entry.deadlineSlot).isEmpty,
+            leases.isShared(entry.deadlineSlot)
+        {
+            batch.ended.append(entry.deadlineSlot)
+        }
     }
 
     private mutating func write(

@@ -113,7 +113,8 @@ extension StoreCore {
 
     /// Begins anew under a new origin: what has a lease that is not counted here goes, and once the time of their
     /// tombstones is over too, so do entries without lease. Those whose lease is kept up here are written anew; one
-    /// that only got time after a pause or a start may have been removed elsewhere meanwhile. Tombstones stay.
+    /// that only got time after a pause or a start may have been removed elsewhere meanwhile. Tombstones stay. What stays
+    /// is all that this node knows of afterwards, so that others ask for what it wrote and removed alone.
     mutating func startFresh(origin: UInt64, now: Moment) -> Outcome {
         let dropsPermanent = lastSync.map { now.monotonic &- $0 > limits.permanentTombstoneMilliseconds } ?? true
         context.forgetAll()
@@ -133,6 +134,13 @@ extension StoreCore {
                 remove(entry, version: version, in: space(entry.namespace), &batch)
                 dropEmpty(entry.namespace)
             }
+        }
+        var dots: [Dot] = []
+        for change in snapshot().changes { if let entry = change.current { dots.append(entry.version.dot) } }
+        dots += tombstones.all().map(\.version.dot)
+        // From the lowest on, each is put behind the last: holes are not looked for.
+        for dot in dots.sorted() where dot.origin != origin {
+            context.insert(origin: dot.origin, sequence: dot.sequence)
         }
         return commit(batch, now: now)
     }

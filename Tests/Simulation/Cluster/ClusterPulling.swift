@@ -26,9 +26,16 @@ extension ClusterWorld {
     private static let stallAfter: Int64 = 10_000_000
 
     func beginPull(_ id: UInt64, at node: ClusterNode, from name: String, isRepair: Bool) {
-        guard let process = node.process, let source = nodes.first(where: { $0.name == name }) else { return }
+        guard let process = node.process else { return }
         lastStream += 1
         let session = process.registry.beginSession(isRepair: isRepair)
+        guard let source = nodes.first(where: { $0.name == name }) else {
+            // A name that a flipped bit has made.
+            pulls[lastStream] = ClusterPull(
+                id: id, to: node.number, boot: process.boot, from: node.number, isRepair: isRepair, session: session,
+                since: now)
+            return heap.insert(.pullStalls(pull: lastStream, since: now), at: now + Self.stallAfter)
+        }
         pulls[lastStream] = ClusterPull(
             id: id, to: node.number, boot: process.boot, from: source.number, isRepair: isRepair, session: session,
             since: now)
