@@ -191,10 +191,8 @@ package final class Keyspace: Sendable {
         return registry.range(namespace: namespace, lower: bounds.lower, upper: bounds.upper, limit: 1).entries.first
     }
 
-    /// The range of the keys below a directory: `/` is followed by `0`.
-    static func bounds(below path: [UInt8]) -> (lower: [UInt8], upper: [UInt8]) {
-        (path + [UInt8(ascii: "/")], path + [UInt8(ascii: "0")])
-    }
+    /// The range of the keys below a directory.
+    static func bounds(below path: [UInt8]) -> KeyRange { KeyRange(prefix: path + [UInt8(ascii: "/")]) }
 
     /// The node of a directory, with the index of when it came to be, as far as that is remembered, else of when its
     /// first key did.

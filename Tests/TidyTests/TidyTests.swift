@@ -33,8 +33,7 @@ struct TidyTests {
         ],
         "EtcdAPI": [
             "EtcdMessages", "GRPC", "Basics", "RegistryStore", "FoundationEssentials", "HTTPTypes", "Logging",
-            "NIOCore",
-            "NIOHTTP1", "NIOHTTP2", "NIOPosix", "ServiceLifecycle", "SwiftProtobuf", "Synchronization",
+            "NIOCore", "NIOHTTP1", "NIOHTTP2", "NIOPosix", "ServiceLifecycle", "SwiftProtobuf", "Synchronization",
         ],
         "Memberlist": ["Basics", "Crypto", "Foundation", "FoundationEssentials", "Glibc"],
         "Replication": [

@@ -216,12 +216,4 @@ package struct KeyLayout: Sendable {
         }
         return label
     }
-
-    /// The end of the range of all keys that start with `prefix`; nil when it is the end of all keys.
-    package static func end(ofPrefix prefix: [UInt8]) -> [UInt8]? {
-        guard let last = prefix.lastIndex(where: { $0 != 0xff }) else { return nil }
-        var end = Array(prefix[...last])
-        end[last] += 1
-        return end
-    }
 }
