@@ -46,7 +46,7 @@ let package = Package(
         .target(
             name: "RegistryStore",
             dependencies: [
-                "DNSWire",
+                "Basics", "DNSWire",
                 .product(name: "DequeModule", package: "swift-collections"),
             ]),
         // The system's SQLite.
@@ -67,7 +67,7 @@ let package = Package(
         .target(
             name: "HTTPAdmin",
             dependencies: [
-                "RegistryStore",
+                "Basics", "RegistryStore",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 // The server part alone: routing is ours, and the rest of Hummingbird would double the build.
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -81,6 +81,7 @@ let package = Package(
         .target(
             name: "GRPC",
             dependencies: [
+                "Basics",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -140,8 +141,8 @@ let package = Package(
         .executableTarget(
             name: "regdns",
             dependencies: [
-                "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore", "Memberlist",
-                "Persistence", "Replication", "TLS",
+                "Basics", "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore",
+                "Memberlist", "Persistence", "Replication", "TLS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),

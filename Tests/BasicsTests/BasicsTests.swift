@@ -2,6 +2,8 @@ import Basics
 import Testing
 
 struct BasicsTests {
+    // MARK: Hashes and random numbers
+
     /// The vectors of RFC 9923, appendix C.
     @Test(
         "FNV-1a is what its authors say",
@@ -32,5 +34,52 @@ struct BasicsTests {
     func splitMix64(seed: UInt64, numbers: [UInt64]) {
         var random = SplitMix64(seed: seed)
         #expect(numbers.indices.map { _ in random.next() } == numbers)
+    }
+
+    // MARK: Octets as text
+
+    @Test("Hexadecimal digits there and back")
+    func hex() {
+        let octets: [UInt8] = [0x00, 0x0f, 0x10, 0x9a, 0xbc, 0xff]
+        #expect(HexText.lower(octets) == "000f109abcff")
+        #expect(HexText.upper(octets) == "000F109ABCFF")
+        for text in ["000f109abcff", "000F109ABCFF", "000f109AbCfF"] {
+            #expect(HexText.decode(Array(text.utf8)) == octets)
+        }
+        for text in ["0", "0g", "g0", " 0", "0x"] { #expect(HexText.decode(Array(text.utf8)) == nil, "\(text)") }
+        let digits = (0...255 as ClosedRange<UInt8>).filter { HexText.value($0) != nil }
+        #expect(String(decoding: digits, as: UTF8.self) == "0123456789ABCDEFabcdef")
+        for octet in 0..<16 as Range<UInt8> {
+            #expect(
+                HexText.value(HexText.lowerDigit(octet)) == octet && HexText.value(HexText.upperDigit(octet)) == octet)
+        }
+    }
+
+    private struct Malformed: Error, Equatable { var place: Int }
+
+    @Test("Percent escapes there and back")
+    func percent() throws {
+        let octets = Array(0...255 as ClosedRange<UInt8>)
+        let text = PercentText.encode(octets, where: PercentText.isUnreserved)
+        let plain = "-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~"
+        #expect(String(decoding: octets.filter(PercentText.isUnreserved), as: UTF8.self) == plain)
+        #expect(text.count == plain.utf8.count + 3 * (256 - plain.utf8.count))
+        let decoded = try PercentText.decode(text[...]) { (place) throws(Malformed) in throw Malformed(place: place) }
+        #expect(decoded == octets)
+    }
+
+    @Test(
+        "What is no escape stands for itself, or is refused where it stands",
+        arguments: [
+            ("", "", nil), ("%41%4a%4A", "AJJ", nil), ("%", "%", 0), ("a%4", "a%4", 1), ("%zz%41", "%zzA", 0),
+            ("%4%41", "%4A", 0), ("%%41", "%A", 0), ("+%2b", " +", nil),
+        ] as [(String, String, Int?)])
+    func escapes(text: String, decoded: String, malformed: Int?) {
+        // A slice that does not begin at zero.
+        let slice = Array("%41\(text)".utf8)[3...]
+        var places: [Int] = []
+        let octets = PercentText.decode(slice, plusIsSpace: true) { places.append($0 - 3) }
+        #expect(String(decoding: octets, as: UTF8.self) == decoded)
+        #expect(places.first == malformed)
     }
 }

@@ -9,7 +9,7 @@ struct TidyTests {
     static let allowedImports: [String: Set<String>] = [
         "Basics": [],
         "DNSWire": ["Basics"],
-        "RegistryStore": ["DNSWire", "DequeModule", "Glibc", "Synchronization"],
+        "RegistryStore": ["Basics", "DNSWire", "DequeModule", "Glibc", "Synchronization"],
         "DNSServer": [
             "CDatagram", "DNSWire", "RegistryStore", "Glibc", "Logging", "NIOConcurrencyHelpers", "NIOCore",
             "NIOPosix", "ServiceLifecycle", "Synchronization",
@@ -18,12 +18,12 @@ struct TidyTests {
             "CSQLite", "Basics", "RegistryStore", "Dispatch", "Foundation", "Glibc", "Logging", "Synchronization",
         ],
         "HTTPAdmin": [
-            "RegistryStore", "FoundationEssentials", "Glibc", "HTTPTypes", "Hummingbird", "HummingbirdCore", "Logging",
-            "NIOCore", "NIOHTTP1",
-            "NIOPosix", "ServiceLifecycle", "Synchronization",
+            "Basics", "RegistryStore", "FoundationEssentials", "Glibc", "HTTPTypes", "Hummingbird", "HummingbirdCore",
+            "Logging", "NIOCore", "NIOHTTP1", "NIOPosix", "ServiceLifecycle", "Synchronization",
         ],
         "GRPC": [
-            "Logging", "NIOConcurrencyHelpers", "NIOCore", "NIOHPACK", "NIOHTTP2", "NIOPosix", "Synchronization",
+            "Basics", "Logging", "NIOConcurrencyHelpers", "NIOCore", "NIOHPACK", "NIOHTTP2", "NIOPosix",
+            "Synchronization",
         ],
         "TLS": ["FoundationEssentials", "NIOCore", "NIOSSL", "Synchronization"],
         "EtcdMessages": ["SwiftProtobuf"],
@@ -41,8 +41,8 @@ struct TidyTests {
             "FoundationEssentials", "Logging", "NIOCore", "NIOPosix", "Synchronization",
         ],
         "regdns": [
-            "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore", "Memberlist",
-            "Persistence", "Replication", "TLS",
+            "Basics", "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore",
+            "Memberlist", "Persistence", "Replication", "TLS",
             "ArgumentParser", "Configuration", "Foundation", "Glibc", "HTTPTypes", "Logging", "NIOCore", "NIOHTTP1",
             "NIOPosix",
             "ServiceLifecycle", "Synchronization", "UnixSignals", "Yams",

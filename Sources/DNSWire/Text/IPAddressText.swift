@@ -1,3 +1,5 @@
+import Basics
+
 /// Addresses as text: dotted quads, and IPv6 as RFC 4291 §2.2 reads and RFC 5952 writes it.
 public enum IPAddressText {
     /// Reads four decimal numbers without leading zeros; nil for anything else. The result is in host byte order.
