@@ -1,3 +1,4 @@
+import RegdnsTestKit
 import RegistryStore
 import Testing
 
@@ -36,15 +37,10 @@ struct FormTests {
         ),
     ]
 
-    private static func octets(_ hex: String) -> [UInt8] {
-        let digits = hex.compactMap(\.hexDigitValue)
-        return stride(from: 0, to: digits.count - 1, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
-    }
-
     @Test("Registrations have these bytes, and no shorter ones", arguments: registrations.indices)
     func registration(index: Int) throws {
         let (hex, registration) = Self.registrations[index]
-        let bytes = Self.octets(hex)
+        let bytes = try octets(hex: hex)
         #expect(RegistrationBytes.encode(registration) == bytes)
         #expect(RegistrationBytes.decode(bytes) == registration)
         for count in bytes.indices { #expect(RegistrationBytes.decode(Array(bytes[..<count])) == nil, "\(count)") }
@@ -62,8 +58,9 @@ struct FormTests {
             ("more tags than bytes", "01 00 00 00 00 00 00 02 00 00 00 00 00 00 00 00 7f 00 00"),
             ("neither with nor without metadata", "01 00 00 00 00 00 00 02 00 00 00 00 00 00 00 00 00 02 00"),
         ])
-    func refused(what: String, hex: String) {
-        #expect(RegistrationBytes.decode(Self.octets(hex)) == nil, "\(what)")
+    func refused(what: String, hex: String) throws {
+        let bytes = try octets(hex: hex)
+        #expect(RegistrationBytes.decode(bytes) == nil, "\(what)")
     }
 
     private static let version = Version(hlc: 0xab_0001, kind: .write, origin: 7, sequence: 5)

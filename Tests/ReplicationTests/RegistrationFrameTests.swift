@@ -1,3 +1,4 @@
+import RegdnsTestKit
 import RegistryStore
 import Testing
 
@@ -45,10 +46,11 @@ struct RegistrationFrameTests {
                     version: Version(hlc: 0xab_0001, kind: .write, origin: 7, sequence: 5),
                     value: .registration(registration))
             ]))
-        let bytes = FrameTests.bytes(Self.head + hex)
+        let bytes = try octets(hex: Self.head + hex)
         #expect(frame.encoded() == bytes)
         #expect(try Frame(decoding: bytes) == frame)
-        for count in FrameTests.bytes(Self.head).count..<bytes.count {
+        let headCount = try octets(hex: Self.head).count
+        for count in headCount..<bytes.count {
             #expect(throws: FrameError.self) { try Frame(decoding: Array(bytes[..<count])) }
         }
     }
@@ -59,8 +61,8 @@ struct RegistrationFrameTests {
             "10 00 00 00 00 00 00 00 00", "04 00 00 00 00 00 00 00 00", "08 00 00 00 00 00 00 00 00",
             "00 04 00 00 00 00 00 00 00", "00 00 00 00 00 00 8080808010 00 00",
         ])
-    func refused(hex: String) {
-        let bytes = FrameTests.bytes(Self.head + hex)
+    func refused(hex: String) throws {
+        let bytes = try octets(hex: Self.head + hex)
         let error = #expect(throws: FrameError.self) { try Frame(decoding: bytes) }
         guard case .malformed(.registration, _) = error else {
             Issue.record("\(String(describing: error))")
