@@ -40,11 +40,13 @@ let package = Package(
     targets: [
         // Batched datagram system calls, which Swift's Glibc module does not export.
         .target(name: "CDatagram"),
-        .target(name: "DNSWire"),
+        // What modules need that have no other in common.
+        .target(name: "Basics"),
+        .target(name: "DNSWire", dependencies: ["Basics"]),
         .target(
             name: "RegistryStore",
             dependencies: [
-                "DNSWire",
+                "Basics", "DNSWire",
                 .product(name: "DequeModule", package: "swift-collections"),
             ]),
         // The system's SQLite.
@@ -52,7 +54,7 @@ let package = Package(
         // The registry on a disk, over restarts.
         .target(
             name: "Persistence",
-            dependencies: ["CSQLite", "RegistryStore", .product(name: "Logging", package: "swift-log")]),
+            dependencies: ["CSQLite", "Basics", "RegistryStore", .product(name: "Logging", package: "swift-log")]),
         .target(
             name: "DNSServer",
             dependencies: [
@@ -65,7 +67,7 @@ let package = Package(
         .target(
             name: "HTTPAdmin",
             dependencies: [
-                "RegistryStore",
+                "Basics", "RegistryStore",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 // The server part alone: routing is ours, and the rest of Hummingbird would double the build.
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -79,6 +81,7 @@ let package = Package(
         .target(
             name: "GRPC",
             dependencies: [
+                "Basics",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -111,7 +114,7 @@ let package = Package(
         .target(
             name: "EtcdAPI",
             dependencies: [
-                "EtcdMessages", "GRPC", "RegistryStore",
+                "EtcdMessages", "GRPC", "Basics", "RegistryStore",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -122,12 +125,12 @@ let package = Package(
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
         // HashiCorp memberlist's protocol: its bytes and its membership state machine.
-        .target(name: "Memberlist", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
+        .target(name: "Memberlist", dependencies: ["Basics", .product(name: "Crypto", package: "swift-crypto")]),
         // What nodes tell each other, and how: rules and bytes, gossip on sockets, keys, joining.
         .target(
             name: "Replication",
             dependencies: [
-                "DNSWire", "Memberlist", "RegistryStore",
+                "DNSWire", "Memberlist", "Basics", "RegistryStore",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "DequeModule", package: "swift-collections"),
@@ -138,8 +141,8 @@ let package = Package(
         .executableTarget(
             name: "regdns",
             dependencies: [
-                "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore", "Memberlist",
-                "Persistence", "Replication", "TLS",
+                "Basics", "DNSWire", "RegistryStore", "DNSServer", "GRPC", "HTTPAdmin", "EtcdAPI", "EtcdStore",
+                "Memberlist", "Persistence", "Replication", "TLS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -154,7 +157,7 @@ let package = Package(
         .target(
             name: "RegdnsTestKit",
             dependencies: [
-                "DNSWire", "RegistryStore", "DNSServer",
+                "DNSWire", "Basics", "RegistryStore", "DNSServer",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
@@ -163,8 +166,10 @@ let package = Package(
             path: "Tests/TestKit"),
         // A cluster of membership cores in virtual time.
         .target(
-            name: "Simulation", dependencies: ["DNSWire", "Memberlist", "RegdnsTestKit", "RegistryStore", "Replication"],
+            name: "Simulation",
+            dependencies: ["DNSWire", "Memberlist", "Basics", "RegdnsTestKit", "RegistryStore", "Replication"],
             path: "Tests/Simulation"),
+        .testTarget(name: "BasicsTests", dependencies: ["Basics"]),
         .testTarget(name: "DNSWireTests", dependencies: ["DNSWire", "RegdnsTestKit"]),
         .testTarget(name: "RegistryStoreTests", dependencies: ["RegistryStore", "RegdnsTestKit"]),
         .testTarget(

@@ -23,9 +23,8 @@ struct DirectoryMarker: Sendable, Hashable {
 
     /// All markers that a store holds.
     static func all(in registry: Registry) -> [Entry] {
-        registry.range(
-            namespace: namespace, lower: prefix, upper: KeyLayout.end(ofPrefix: prefix)
-        ).entries
+        let keys = KeyRange(prefix: prefix)
+        return registry.range(namespace: namespace, lower: keys.lower, upper: keys.upper).entries
     }
 
     /// Where a cluster of etcd keeps them: below a label that v2 hides and no name of the domain has.
@@ -37,10 +36,8 @@ struct DirectoryMarker: Sendable, Hashable {
 
     /// The markers that a store holds of a directory and of those below it.
     static func all(in registry: Registry, at path: [UInt8]) -> [Entry] {
-        let below = key(of: path) + [UInt8(ascii: "/")]
-        let entries = registry.range(
-            namespace: namespace, lower: below, upper: KeyLayout.end(ofPrefix: below)
-        ).entries
+        let below = KeyRange(prefix: key(of: path) + [UInt8(ascii: "/")])
+        let entries = registry.range(namespace: namespace, lower: below.lower, upper: below.upper).entries
         return [registry.entry(namespace: namespace, key: key(of: path))].compactMap { $0 } + entries
     }
 

@@ -1,3 +1,4 @@
+import Basics
 package import RegistryStore
 import Synchronization
 
@@ -107,9 +108,7 @@ package final class Keyspace: Sendable {
 
     /// A stable id of 64 bits with the highest set (so that it shows as 16 digits): FNV-1a of the text.
     static func identifier(of text: String) -> UInt64 {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
-        return hash | 1 << 63
+        FNV1a(text.utf8).value | 1 << 63
     }
 
     /// Looks something up in the tree's memory, or notes it there.
@@ -192,10 +191,8 @@ package final class Keyspace: Sendable {
         return registry.range(namespace: namespace, lower: bounds.lower, upper: bounds.upper, limit: 1).entries.first
     }
 
-    /// The range of the keys below a directory: `/` is followed by `0`.
-    static func bounds(below path: [UInt8]) -> (lower: [UInt8], upper: [UInt8]) {
-        (path + [UInt8(ascii: "/")], path + [UInt8(ascii: "0")])
-    }
+    /// The range of the keys below a directory.
+    static func bounds(below path: [UInt8]) -> KeyRange { KeyRange(prefix: path + [UInt8(ascii: "/")]) }
 
     /// The node of a directory, with the index of when it came to be, as far as that is remembered, else of when its
     /// first key did.

@@ -41,83 +41,38 @@ struct ClusterKeys: Sendable {
     func there(_ entry: Entry) -> [UInt8] { there(entry.namespace, entry.key) ?? entry.key }
 
     /// The cluster's ranges that hold the keys of a range here and no others of the part that is followed.
-    func there(_ namespace: Namespace, lower: [UInt8], upper: [UInt8]?) -> [KeySpan] {
-        let wanted = KeySpan(lower: lower, upper: upper)
+    func there(_ namespace: Namespace, _ wanted: KeyRange) -> [KeyRange] {
         guard namespace == .default else {
             return places.filter { $0.namespace == namespace }.compactMap { place in
-                guard let part = wanted.common(with: KeySpan(prefix: place.prefix)) else { return nil }
-                let whole = KeySpan(prefix: place.storePrefix)
+                guard let part = wanted.common(with: KeyRange(prefix: place.prefix)) else { return nil }
+                let whole = KeyRange(prefix: place.storePrefix)
                 func moved(_ key: [UInt8]) -> [UInt8] { place.storePrefix + key.dropFirst(place.prefix.count) }
-                return KeySpan(
+                return KeyRange(
                     lower: moved(part.lower),
                     upper: part.upper.flatMap { $0.starts(with: place.prefix) ? moved($0) : nil } ?? whole.upper)
             }
         }
-        guard let followed = wanted.common(with: KeySpan(prefix: range.prefix)) else { return [] }
+        guard let followed = wanted.common(with: range) else { return [] }
         return places.reduce([followed]) { spans, place in
-            spans.flatMap { $0.without(KeySpan(prefix: place.storePrefix)) }
+            spans.flatMap { $0.without(KeyRange(prefix: place.storePrefix)) }
         }
     }
 
     /// Whether the copy has a key in one of the cluster's ranges.
-    func hasEntries(in span: KeySpan, of registry: Registry) -> Bool {
-        func has(_ namespace: Namespace, _ span: KeySpan) -> Bool {
+    func hasEntries(in span: KeyRange, of registry: Registry) -> Bool {
+        func has(_ namespace: Namespace, _ span: KeyRange) -> Bool {
             !registry.range(namespace: namespace, lower: span.lower, upper: span.upper, limit: 1).entries.isEmpty
         }
         return has(.default, span)
             || places.contains { place in
-                guard let part = span.common(with: KeySpan(prefix: place.storePrefix)) else { return false }
+                guard let part = span.common(with: KeyRange(prefix: place.storePrefix)) else { return false }
                 func moved(_ key: [UInt8]) -> [UInt8] { place.prefix + key.dropFirst(place.storePrefix.count) }
                 return has(
                     place.namespace,
-                    KeySpan(
+                    KeyRange(
                         lower: moved(part.lower),
                         upper: part.upper.flatMap { $0.starts(with: place.storePrefix) ? moved($0) : nil }
-                            ?? KeySpan(prefix: place.prefix).upper))
+                            ?? KeyRange(prefix: place.prefix).upper))
             }
-    }
-}
-
-/// Keys from `lower` to before `upper`; nil: to the end.
-struct KeySpan: Sendable, Equatable {
-    let lower: [UInt8]
-    let upper: [UInt8]?
-
-    init(lower: [UInt8], upper: [UInt8]?) {
-        self.lower = lower
-        self.upper = upper
-    }
-
-    /// All keys that begin so.
-    init(prefix: [UInt8]) {
-        self.init(lower: prefix, upper: KeyLayout.end(ofPrefix: prefix))
-    }
-
-    var isEmpty: Bool { upper.map { !lower.lexicographicallyPrecedes($0) } ?? false }
-
-    func contains(_ key: [UInt8]) -> Bool {
-        !key.lexicographicallyPrecedes(lower) && upper.map { key.lexicographicallyPrecedes($0) } ?? true
-    }
-
-    /// What both have; nil when that is nothing.
-    func common(with other: KeySpan) -> KeySpan? {
-        let common = KeySpan(lower: Self.later(lower, other.lower), upper: Self.earlier(upper, other.upper))
-        return common.isEmpty ? nil : common
-    }
-
-    /// What is left without another span: none, one or two.
-    func without(_ other: KeySpan) -> [KeySpan] {
-        guard common(with: other) != nil else { return [self] }
-        let before = KeySpan(lower: lower, upper: Self.earlier(upper, other.lower))
-        let after = other.upper.map { KeySpan(lower: Self.later(lower, $0), upper: upper) }
-        return ([before] + (after.map { [$0] } ?? [])).filter { !$0.isEmpty }
-    }
-
-    private static func later(_ a: [UInt8], _ b: [UInt8]) -> [UInt8] { a.lexicographicallyPrecedes(b) ? b : a }
-
-    private static func earlier(_ a: [UInt8]?, _ b: [UInt8]?) -> [UInt8]? {
-        guard let a else { return b }
-        guard let b else { return a }
-        return a.lexicographicallyPrecedes(b) ? a : b
     }
 }

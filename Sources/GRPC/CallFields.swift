@@ -1,3 +1,4 @@
+import Basics
 import NIOCore
 import NIOHPACK
 
@@ -76,51 +77,16 @@ enum CallTimeout {
 
 /// `grpc-message`: UTF-8 with everything but printable ASCII, and the percent sign, percent-encoded.
 enum StatusText {
-    private static let hexDigits = Array("0123456789ABCDEF".utf8)
-
     static func encode(_ text: String) -> String {
         guard text.utf8.contains(where: { !isPlain($0) }) else { return text }
-        var encoded: [UInt8] = []
-        encoded.reserveCapacity(text.utf8.count + 32)
-        for byte in text.utf8 {
-            if isPlain(byte) {
-                encoded.append(byte)
-            } else {
-                encoded += [UInt8(ascii: "%"), hexDigits[Int(byte >> 4)], hexDigits[Int(byte & 15)]]
-            }
-        }
-        return String(decoding: encoded, as: UTF8.self)
+        return String(decoding: PercentText.encode(text.utf8, where: isPlain), as: UTF8.self)
     }
 
     /// Takes what is no encoding for what it is, as the protocol demands.
     static func decode(_ text: String) -> String {
         guard text.utf8.contains(UInt8(ascii: "%")) else { return text }
-        let bytes = Array(text.utf8)
-        var decoded: [UInt8] = []
-        decoded.reserveCapacity(bytes.count)
-        var place = 0
-        while place < bytes.count {
-            if bytes[place] == UInt8(ascii: "%"), place + 2 < bytes.count, let high = hexValue(bytes[place + 1]),
-                let low = hexValue(bytes[place + 2])
-            {
-                decoded.append(high << 4 | low)
-                place += 3
-            } else {
-                decoded.append(bytes[place])
-                place += 1
-            }
-        }
-        return String(decoding: decoded, as: UTF8.self)
+        return String(decoding: PercentText.decode(Array(text.utf8)[...]) { _ in }, as: UTF8.self)
     }
 
     private static func isPlain(_ byte: UInt8) -> Bool { (0x20...0x7E).contains(byte) && byte != UInt8(ascii: "%") }
-
-    private static func hexValue(_ byte: UInt8) -> UInt8? {
-        switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-        default: nil
-        }
-    }
 }

@@ -1,4 +1,5 @@
 import DNSWire
+import RegdnsTestKit
 import Testing
 
 /// Answers of real servers, captured by `Tests/Vectors/capture.py`.

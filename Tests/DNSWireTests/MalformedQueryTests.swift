@@ -1,4 +1,5 @@
 import DNSWire
+import RegdnsTestKit
 import Testing
 
 /// The battery of `Tests/Conformance/malformed`: for each packet the outcomes that BIND, Knot and NSD agree on.

@@ -1,4 +1,5 @@
 import DNSWire
+import RegdnsTestKit
 import Testing
 
 @Suite struct NameTests {

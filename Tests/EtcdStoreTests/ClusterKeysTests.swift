@@ -14,7 +14,7 @@ struct ClusterKeysTests {
         ])
 
     private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
-    private func text(_ span: KeySpan) -> String {
+    private func text(_ span: KeyRange) -> String {
         String(decoding: span.lower, as: UTF8.self) + " "
             + (span.upper.map { String(decoding: $0, as: UTF8.self) } ?? "end")
     }
@@ -54,7 +54,8 @@ struct ClusterKeysTests {
             (true, "dir/p/a", nil, ["/p/_x/d/a /p/_x/d0", "/p/_x/last /p/_x/lasu"]),
         ] as [(Bool, String, String?, [String])])
     func ranges(isOther: Bool, lower: String, upper: String?, there: [String]) {
-        let spans = keys.there(isOther ? Self.other : .default, lower: bytes(lower), upper: upper.map(bytes))
+        let spans = keys.there(
+            isOther ? Self.other : .default, KeyRange(lower: bytes(lower), upper: upper.map(bytes)))
         #expect(spans.map(text) == there)
     }
 }

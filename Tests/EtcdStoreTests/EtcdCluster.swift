@@ -3,6 +3,7 @@ import Foundation
 import GRPC
 import NIOCore
 import RegdnsTestKit
+import RegistryStore
 import SwiftProtobuf
 import TLS
 import Testing
@@ -167,8 +168,8 @@ struct EtcdProbe: Sendable {
     func range(_ prefix: String) async throws -> EtcdRangeResponse {
         let range = KeyRange(prefix: Array(prefix.utf8))
         var request = EtcdRangeRequest()
-        request.key = range.requestKey
-        request.rangeEnd = range.requestEnd
+        request.key = Data(range.requestKey)
+        request.rangeEnd = Data(range.requestEnd)
         return try await call("KV/Range", request)
     }
 

@@ -130,7 +130,7 @@ struct ProxyTests {
         let stream = client.stream("/etcdserverpb.Watch/Watch", metadata: [("hasleader", "true")])
         var request = EtcdWatchRequest()
         request.createRequest.key = Data(StoreFixture.prefix.utf8)
-        request.createRequest.rangeEnd = KeyRange(prefix: Array(StoreFixture.prefix.utf8)).requestEnd
+        request.createRequest.rangeEnd = Data(KeyRange(prefix: Array(StoreFixture.prefix.utf8)).requestEnd)
         request.createRequest.startRevision = revision
         try await stream.send(request)
         let created = try ClusterConnection.message(

@@ -1,5 +1,6 @@
 import Foundation
 import Memberlist
+import RegdnsTestKit
 import Testing
 
 /// Compression octet for octet as Go's, by a table that lzw_vectors.py made.

@@ -1,5 +1,6 @@
 import Foundation
 import Memberlist
+import RegdnsTestKit
 import Testing
 
 /// The captured messages of Tests/Conformance/gossip/vectors.json: bytes of real peers, and what they mean.
@@ -48,16 +49,8 @@ struct Vector: CustomTestStringConvertible, @unchecked Sendable {
     func plainBytes() -> [UInt8] { (encryption?["plain_hex"] as? String).map(octets) ?? bytes }
 }
 
-/// Files beside the tests' sources.
-enum TestFiles {
-    static let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-}
-
-/// Octets from two hexadecimal digits each; what is no such text gives none.
-func octets(_ hex: String) -> [UInt8] {
-    let digits = Array(hex.utf8).compactMap { UInt8(String(UnicodeScalar($0)), radix: 16) }
-    return stride(from: 0, to: digits.count - digits.count % 2, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
-}
+/// What is no hexadecimal text gives none.
+func octets(_ hex: String) -> [UInt8] { (try? octets(hex: hex)) ?? [] }
 
 /// A map's values of a vector, as the types of the messages.
 struct VectorBody {

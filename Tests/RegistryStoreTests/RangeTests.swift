@@ -65,19 +65,6 @@ struct RangeTests {
         #expect(result.revision == registry.revision)
     }
 
-    @Test(
-        "the end of a prefix range",
-        arguments: [("a", [98]), ("a\u{7f}", [97, 0x80]), ("", nil)] as [(String, [UInt8]?)])
-    func prefixEnd(prefix: String, end: [UInt8]?) {
-        #expect(KeyLayout.end(ofPrefix: Array(prefix.utf8)) == end)
-    }
-
-    @Test("the end of a prefix of 0xff carries over")
-    func prefixEndCarries() {
-        #expect(KeyLayout.end(ofPrefix: [1, 0xff, 0xff]) == [2])
-        #expect(KeyLayout.end(ofPrefix: [0xff, 0xff]) == nil)
-    }
-
     @Test("services are listed once, in byte order, by namespace, while they have an instance")
     func services() throws {
         let fixture = try Fixture()

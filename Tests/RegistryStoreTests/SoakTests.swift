@@ -109,7 +109,7 @@ struct SoakTests {
         let lease = requests[random.below(requests.count)]
         switch random.below(10) {
         case 0: return .delete(namespace: namespace, key: key)
-        case 1: return .deleteRange(namespace: namespace, lower: key, upper: KeyLayout.end(ofPrefix: key))
+        case 1: return .deleteRange(namespace: namespace, lower: key, upper: KeyRange(prefix: key).upper)
         case 2: return .renew(namespace: namespace, key: key)
         case 3...6:
             return fixture.registration(

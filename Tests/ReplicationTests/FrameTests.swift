@@ -6,18 +6,6 @@ import Testing
 
 /// The bytes of frames: what other versions of this program rely on, and what they may send that is wrong.
 struct FrameTests {
-    private static func hex(_ bytes: [UInt8]) -> String {
-        bytes.map { byte in
-            let digits = String(byte, radix: 16)
-            return digits.count == 1 ? "0" + digits : digits
-        }.joined()
-    }
-
-    static func bytes(_ hex: String) -> [UInt8] {
-        let digits = Array(hex.filter { $0 != " " })
-        return stride(from: 0, to: digits.count, by: 2).compactMap { UInt8(String(digits[$0...$0 + 1]), radix: 16) }
-    }
-
     /// One frame of each kind. Bytes that change here break clusters of mixed versions.
     static let vectors: [(String, Frame)] = [
         ("d01001 00 00 00", Frame(.delta([]))),
@@ -132,9 +120,9 @@ struct FrameTests {
 
     @Test("frames have these bytes", arguments: vectors.indices)
     func vector(index: Int) throws {
-        let (hex, frame) = Self.vectors[index]
-        let bytes = Self.bytes(hex)
-        #expect(Self.hex(frame.encoded()) == Self.hex(bytes))
+        let (text, frame) = Self.vectors[index]
+        let bytes = try octets(hex: text)
+        #expect(hex(frame.encoded()) == hex(bytes))
         #expect(try Frame(decoding: bytes) == frame)
     }
 
@@ -213,7 +201,7 @@ struct FrameTests {
             ("d01001 00 00 00 07 00 07 00", .malformed(.extensions, offset: 9)),
         ] as [(String, FrameError)])
     func refused(hex: String, error: FrameError) {
-        #expect(throws: error) { try Frame(decoding: Self.bytes(hex)) }
+        #expect(throws: error) { try Frame(decoding: octets(hex: hex)) }
     }
 
     @Test("a frame that announces much takes little memory and time")

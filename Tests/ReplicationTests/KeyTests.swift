@@ -1,14 +1,11 @@
 import Foundation
 import Memberlist
+import RegdnsTestKit
 import Replication
 import Testing
 
 @Suite("Keys")
 struct KeyTests {
-    private static func hex(_ octets: [UInt8]) -> String {
-        octets.map { String(format: "%02x", $0) }.joined()
-    }
-
     /// Computed by Python: `hashlib.scrypt(b"correct horse", salt=b"regdns/1/" + cluster, n=2**17, r=8, p=1)`
     /// (32 octets), then HKDF of RFC 5869 by `hmac`.
     static let derived: [(cluster: String, keys: [(epoch: UInt32, key: String)])] = [
@@ -39,7 +36,7 @@ struct KeyTests {
             cluster == "blue"
             ? try Self.passphrase.get()
             : try PassphraseKey(passphrase: Array("correct horse".utf8), cluster: cluster)
-        for (epoch, key) in keys { #expect(Self.hex(passphrase.key(epoch: epoch).octets) == key, "epoch \(epoch)") }
+        for (epoch, key) in keys { #expect(hex(passphrase.key(epoch: epoch).octets) == key, "epoch \(epoch)") }
         #expect(throws: KeyMaterialError.emptyPassphrase) { try PassphraseKey(passphrase: [], cluster: cluster) }
     }
 

@@ -1,4 +1,5 @@
 import Crypto
+import RegdnsTestKit
 import RegistryStore
 import Testing
 
@@ -38,7 +39,7 @@ struct SyncCipherTests {
         let second = try answerer.agree(with: dialler.bytes, isDialler: false, label: label)
         var (sends, receives) = isDialler ? (first.sends, second.receives) : (second.sends, first.receives)
         for record in records {
-            let octets = FrameTests.bytes(record)
+            let octets = try octets(hex: record)
             #expect(try sends.seal(Array("hello".utf8)) == octets)
             #expect(try receives.open(octets) == Array("hello".utf8))
         }

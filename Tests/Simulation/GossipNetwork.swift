@@ -1,3 +1,4 @@
+import Basics
 package import Memberlist
 import RegdnsTestKit
 
@@ -19,7 +20,8 @@ package struct GossipNetwork {
     package private(set) var packets = 0
     package private(set) var packetBytes = 0
     /// A digest of everything that was delivered; equal for equal runs.
-    package private(set) var trace: UInt64 = 0xcbf2_9ce4_8422_2325
+    package var trace: UInt64 { delivered.value }
+    private var delivered = FNV1a()
 
     private var random: SeededRandom
     private var heap = EventHeap<Happening>()
@@ -249,8 +251,8 @@ package struct GossipNetwork {
 
     private mutating func note(_ bytes: [UInt8], _ from: Int, _ to: Int) {
         let head = [UInt8(truncatingIfNeeded: now), UInt8(truncatingIfNeeded: from), UInt8(truncatingIfNeeded: to)]
-        for octet in head { trace = (trace ^ UInt64(octet)) &* 0x100_0000_01b3 }
-        for octet in bytes { trace = (trace ^ UInt64(octet)) &* 0x100_0000_01b3 }
+        delivered.add(head)
+        delivered.add(bytes)
     }
 
     private mutating func deliver(_ delivery: Delivery) {

@@ -1,16 +1,17 @@
+import Basics
 import Foundation
 
-/// A generator whose whole sequence follows from its seed (SplitMix64; Steele, Lea, Flood 2014), so that a failure can
+/// A generator whose whole sequence follows from its seed (SplitMix64), so that a failure can
 /// be repeated.
 package struct SeededRandom: RandomNumberGenerator {
     /// What the sequence began with; put it into the message of every expectation.
     package let seed: UInt64
-    private var state: UInt64
+    private var sequence: SplitMix64
 
     /// Starts the sequence of `seed`.
     package init(seed: UInt64) {
         self.seed = seed
-        state = seed
+        sequence = SplitMix64(seed: seed)
     }
 
     /// Starts the sequence named by the environment's REGDNS_SEED, or a fresh one. The seed is printed.
@@ -28,13 +29,7 @@ package struct SeededRandom: RandomNumberGenerator {
     /// How many times the usual number of rounds random tests make: `REGDNS_EFFORT`, usually 1.
     package static let effort = ProcessInfo.processInfo.environment["REGDNS_EFFORT"].flatMap { Int($0) } ?? 1
 
-    package mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ mixed >> 31
-    }
+    package mutating func next() -> UInt64 { sequence.next() }
 
     /// A number below `bound`, which is at least 1.
     package mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(max(bound, 1))) }

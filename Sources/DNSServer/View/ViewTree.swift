@@ -230,16 +230,8 @@ struct ViewTree {
 
     /// The next node in pre-order below `top`, nil at the end.
     func successor(of index: Index, below top: Index) -> Index? {
-        let node = nodes[Int(index)]
-        if node.firstChild != Self.none { return node.firstChild }
-        var at = index
-        while at != top {
-            let node = nodes[Int(at)]
-            if node.next != Self.none { return node.next }
-            at = node.parent
-            if at == Self.none { return nil }
-        }
-        return nil
+        let child = nodes[Int(index)].firstChild
+        return child != Self.none ? child : skip(index, below: top)
     }
 
     /// Calls `body` for every child of a node.

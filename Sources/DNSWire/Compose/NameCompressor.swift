@@ -1,3 +1,5 @@
+import Basics
+
 /// Remembers where names stand in a message that is being written, so that later ones can point to them.
 ///
 /// Names match whatever their letter case (RFC 1035 §4.1.4, RFC 4343 §3). A hash finds a candidate, the octets
@@ -49,12 +51,10 @@ struct NameCompressor {
     /// FNV-1a over each suffix in lower case, built from the last label to the first.
     private static func suffixHashes(_ name: ArraySlice<UInt8>, labelStarts: [Int]) -> [UInt64] {
         var hashes = [UInt64](repeating: 0, count: labelStarts.count)
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        var hash = FNV1a()
         for (index, start) in labelStarts.enumerated().reversed() {
-            for octet in name[start...(start + Int(name[start]))] {
-                hash = (hash ^ UInt64(folded(octet))) &* 0x0000_0100_0000_01b3
-            }
-            hashes[index] = hash
+            for octet in name[start...(start + Int(name[start]))] { hash.add(folded(octet)) }
+            hashes[index] = hash.value
         }
         return hashes
     }

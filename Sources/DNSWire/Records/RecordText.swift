@@ -1,3 +1,5 @@
+import Basics
+
 /// Why the text of a record's data was refused: the field, what stood there, what may stand there.
 public struct RecordTextError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The field's name, for instance `address` or `TXT string`.
@@ -75,7 +77,7 @@ public enum RecordText {
     private static let genericMark = Array("\\#".utf8)
 
     private static func formatGeneric(_ rdata: [UInt8]) -> String {
-        rdata.isEmpty ? "\\# 0" : "\\# \(rdata.count) " + HexText.encode(rdata[...])
+        rdata.isEmpty ? "\\# 0" : "\\# \(rdata.count) " + HexText.upper(rdata[...])
     }
 
     private static func parseGeneric(

@@ -1,3 +1,5 @@
+import Basics
+
 /// Writes single fields of RDATA as zone files do.
 enum RecordTextFormatter {
     /// The text of one field whose octets have its form; nil when no text would be read back as these octets.
@@ -13,7 +15,7 @@ enum RecordTextFormatter {
         case .tag:
             octets.dropFirst().allSatisfy(isAlphanumeric) ? String(decoding: octets.dropFirst(), as: UTF8.self) : nil
         case .quotedRest: quoted(octets)
-        case .hexRest: octets.isEmpty ? nil : HexText.encode(octets)
+        case .hexRest: octets.isEmpty ? nil : HexText.upper(octets)
         case .base64Rest: octets.isEmpty ? nil : Base64Text.encode(octets)
         case .typeBitmap: types(octets)
         case .serviceParameters: ServiceParameters.decode(octets)

@@ -1,3 +1,5 @@
+import Basics
+
 /// Reads the items of one record into RDATA, field by field.
 struct RecordTextParser {
     private let type: RRType

@@ -60,12 +60,12 @@ enum TimeText {
         guard values[0] >= 1970, (1...12).contains(values[1]), (1...31).contains(values[2]), values[3] < 24,
             values[4] < 60, values[5] < 61
         else { return nil }
-        let days = daysSince1970(year: values[0], month: values[1], day: values[2])
+        let days = CivilDate(year: values[0], month: values[1], day: values[2]).daysSince1970
         return UInt32(exactly: ((days * 24 + values[3]) * 60 + values[4]) * 60 + values[5])
     }
 
     static func encode(_ seconds: UInt32) -> String {
-        let date = civilDate(daysSince1970: Int(seconds / 86_400))
+        let date = CivilDate(daysSince1970: Int(seconds / 86_400))
         let time = Int(seconds % 86_400)
         let fields = [
             (date.year, 4), (date.month, 2), (date.day, 2), (time / 3_600, 2), (time / 60 % 60, 2), (time % 60, 2),
@@ -74,26 +74,5 @@ enum TimeText {
             let digits = String(value)
             return String(repeating: "0", count: width - digits.count) + digits
         }.joined()
-    }
-
-    /// Days in the proleptic Gregorian calendar, counted in years that begin in March and eras of 400 of them.
-    private static func daysSince1970(year: Int, month: Int, day: Int) -> Int {
-        let shifted = month <= 2 ? year - 1 : year
-        let era = shifted / 400
-        let yearOfEra = shifted % 400
-        let dayOfYear = (153 * ((month + 9) % 12) + 2) / 5 + day - 1
-        return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
-    }
-
-    private static func civilDate(daysSince1970 days: Int) -> (year: Int, month: Int, day: Int) {
-        let shifted = days + 719_468
-        let era = shifted / 146_097
-        let dayOfEra = shifted % 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let shiftedMonth = (5 * dayOfYear + 2) / 153
-        let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-        return (year, month, dayOfYear - (153 * shiftedMonth + 2) / 5 + 1)
     }
 }

@@ -1,3 +1,5 @@
+import Basics
+
 /// The names and values of a query or of an urlencoded form, read by the rules of Go's `net/url` and `net/http`.
 ///
 /// Bytes are kept as they were sent once `+` and `%XX` are taken back; nothing is decoded as text.
@@ -93,7 +95,7 @@ enum PercentEncoding {
                 switch byte {
                 case UInt8(ascii: "\""), UInt8(ascii: "\\"): quoted += "\\" + String(UnicodeScalar(byte))
                 case 0x20..<0x7F: quoted += String(UnicodeScalar(byte))
-                default: quoted += "\\x" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+                default: quoted += "\\x" + HexText.lower([byte])
                 }
             }
             return "invalid URL escape \"\(quoted)\""
@@ -101,50 +103,14 @@ enum PercentEncoding {
     }
 
     static func decode(_ text: ArraySlice<UInt8>, plusIsSpace: Bool) throws(EscapeError) -> [UInt8] {
-        var out: [UInt8] = []
-        out.reserveCapacity(text.count)
-        var index = text.startIndex
-        while index < text.endIndex {
-            let byte = text[index]
-            if byte == UInt8(ascii: "%") {
-                guard index + 2 < text.endIndex, let high = hexValue(text[index + 1]),
-                    let low = hexValue(text[index + 2])
-                else { throw EscapeError(text: Array(text[index..<min(index + 3, text.endIndex)])) }
-                out.append(high << 4 | low)
-                index += 3
-            } else {
-                out.append(plusIsSpace && byte == UInt8(ascii: "+") ? 0x20 : byte)
-                index += 1
-            }
+        try PercentText.decode(text, plusIsSpace: plusIsSpace) { (place) throws(EscapeError) in
+            throw EscapeError(text: Array(text[place..<min(place + 3, text.endIndex)]))
         }
-        return out
     }
 
     /// A path as Go's `url.URL` writes it.
     static func encodePath(_ path: [UInt8]) -> String {
-        let plain = Array("-_.~$&+,/:;=@".utf8)
-        var out: [UInt8] = []
-        for byte in path {
-            switch byte {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: out.append(byte)
-            case _ where plain.contains(byte): out.append(byte)
-            default:
-                out.append(UInt8(ascii: "%"))
-                out.append(hexDigit(byte >> 4))
-                out.append(hexDigit(byte & 15))
-            }
-        }
-        return String(decoding: out, as: UTF8.self)
+        let text = PercentText.encode(path) { PercentText.isUnreserved($0) || "$&+,/:;=@".utf8.contains($0) }
+        return String(decoding: text, as: UTF8.self)
     }
-
-    private static func hexValue(_ byte: UInt8) -> UInt8? {
-        switch byte {
-        case 0x30...0x39: byte - 0x30
-        case 0x41...0x46: byte - 0x37
-        case 0x61...0x66: byte - 0x57
-        default: nil
-        }
-    }
-
-    private static func hexDigit(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 0x30 + nibble : 0x37 + nibble }
 }

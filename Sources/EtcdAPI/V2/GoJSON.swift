@@ -1,3 +1,5 @@
+import Basics
+
 /// Builds JSON bytes exactly as Go's `encoding/json` writes them, which is what etcd's clients have always been sent.
 ///
 /// Strings may hold any bytes: what is not UTF-8 becomes `\ufffd`, byte by byte; `<`, `>`, `&`, U+2028 and U+2029 are
@@ -53,10 +55,9 @@ struct GoJSON {
         case 0x0D: raw("\\r")
         case 0x09: raw("\\t")
         case 0..<0x20, UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "&"):
-            let digits = String(byte, radix: 16)
             raw("\\u00")
-            if digits.utf8.count == 1 { raw("0") }
-            raw(digits)
+            bytes.append(HexText.lowerDigit(byte >> 4))
+            bytes.append(HexText.lowerDigit(byte & 15))
         default: bytes.append(byte)
         }
     }

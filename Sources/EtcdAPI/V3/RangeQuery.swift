@@ -75,7 +75,7 @@ struct RangeQuery {
         case .value:
             var rendered = entries.map { (entry: $0, value: registry.value(of: $0)) }
             rendered.sort { a, b in
-                descends ? KeyOrder.precedes(b.value, a.value) : KeyOrder.precedes(a.value, b.value)
+                descends ? b.value.lexicographicallyPrecedes(a.value) : a.value.lexicographicallyPrecedes(b.value)
             }
             entries = rendered.map(\.entry)
         case .UNRECOGNIZED: break

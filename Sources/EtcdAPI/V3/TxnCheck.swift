@@ -1,6 +1,7 @@
 import EtcdMessages
 import FoundationEssentials
 import GRPC
+import RegistryStore
 
 /// What etcd refuses of a transaction before it looks at any key (etcdserver/api/v3rpc/key.go).
 enum TxnCheck {
@@ -46,15 +47,15 @@ enum TxnCheck {
 
     /// What a list of operations writes; making it finds keys that would be written twice.
     private struct Touched {
-        var puts: Set<Data> = []
-        var deletes = KeySpans()
+        var puts: Set<[UInt8]> = []
+        var deletes = KeyRangeSet()
 
         init(_ operations: [EtcdRequestOp]) throws(GRPCStatus) {
-            var own: [KeySpans.Span] = []
+            var own: [KeyRange] = []
             for case .requestDeleteRange(let request)? in operations.map(\.request) {
+                let (key, end) = (Array(request.key), Array(request.rangeEnd))
                 // A range end of one zero byte is a key like others in this check, so that `[a, \0)` is empty.
-                own.append(
-                    .init(start: request.key, end: request.rangeEnd.isEmpty ? request.key + [0] : request.rangeEnd))
+                own.append(KeyRange(lower: key, upper: end.isEmpty ? key + [0] : end))
             }
             deletes.add(own)
             for case .requestTxn(let request)? in operations.map(\.request) {
@@ -63,49 +64,41 @@ enum TxnCheck {
                 for key in then.puts { try add(key) }
                 // The two branches may put the same key: only one of them runs.
                 for key in otherwise.puts where !then.puts.contains(key) { try add(key) }
-                deletes.add(then.deletes.spans + otherwise.deletes.spans)
+                deletes.add(then.deletes.ranges + otherwise.deletes.ranges)
             }
-            for case .requestPut(let request)? in operations.map(\.request) { try add(request.key) }
+            for case .requestPut(let request)? in operations.map(\.request) { try add(Array(request.key)) }
         }
 
-        private mutating func add(_ key: Data) throws(GRPCStatus) {
+        private mutating func add(_ key: [UInt8]) throws(GRPCStatus) {
             guard !deletes.contains(key), puts.insert(key).inserted else { throw .duplicateKey }
         }
     }
 }
 
 /// A set of keys as ranges that do not touch, in order.
-struct KeySpans {
-    struct Span {
-        let start: Data
-        /// The first key after it.
-        var end: Data
-    }
-
-    private(set) var spans: [Span] = []
+struct KeyRangeSet {
+    private(set) var ranges: [KeyRange] = []
 
     /// O(n log n): a list of operations adds a few times only.
-    mutating func add(_ more: [Span]) {
-        let all = (spans + more.filter { $0.start.lexicographicallyPrecedes($0.end) }).sorted {
-            $0.start.lexicographicallyPrecedes($1.start)
-        }
-        spans = []
-        for span in all {
-            if let last = spans.last, !last.end.lexicographicallyPrecedes(span.start) {
-                if last.end.lexicographicallyPrecedes(span.end) { spans[spans.count - 1].end = span.end }
+    mutating func add(_ more: [KeyRange]) {
+        let all = (ranges + more.filter { !$0.isEmpty }).sorted { $0.lower.lexicographicallyPrecedes($1.lower) }
+        ranges = []
+        for range in all {
+            if let joined = ranges.last?.joined(with: range) {
+                ranges[ranges.count - 1] = joined
             } else {
-                spans.append(span)
+                ranges.append(range)
             }
         }
     }
 
-    func contains(_ key: Data) -> Bool {
+    func contains(_ key: [UInt8]) -> Bool {
         var low = 0
-        var high = spans.count
+        var high = ranges.count
         while low < high {
             let middle = (low + high) / 2
-            if key.lexicographicallyPrecedes(spans[middle].start) { high = middle } else { low = middle + 1 }
+            if key.lexicographicallyPrecedes(ranges[middle].lower) { high = middle } else { low = middle + 1 }
         }
-        return low > 0 && key.lexicographicallyPrecedes(spans[low - 1].end)
+        return low > 0 && ranges[low - 1].contains(key)
     }
 }

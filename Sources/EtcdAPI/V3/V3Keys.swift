@@ -2,36 +2,9 @@ import EtcdMessages
 import FoundationEssentials
 import RegistryStore
 
-/// A range of keys as etcd's requests name it.
-struct KeyRange: Hashable, Sendable {
-    let lower: [UInt8]
-    /// Nil: to the end.
-    let upper: [UInt8]?
-
-    /// An empty `end` means the one key, one zero byte everything from it on.
-    init(key: Data, end: Data) {
-        lower = Array(key)
-        if end.isEmpty {
-            upper = lower + [0]
-        } else if end.count == 1, end.first == 0 {
-            upper = nil
-        } else {
-            upper = Array(end)
-        }
-    }
-
-    /// Whether it is the range of one key.
-    var isOneKey: Bool { upper.map { $0.count == lower.count + 1 && $0.last == 0 && $0.starts(with: lower) } ?? false }
-    var isEmpty: Bool { upper.map { !KeyOrder.precedes(lower, $0) } ?? false }
-
-    func contains(_ key: [UInt8]) -> Bool {
-        !KeyOrder.precedes(key, lower) && upper.map { KeyOrder.precedes(key, $0) } ?? true
-    }
-}
-
-/// The order of keys: by unsigned bytes.
-enum KeyOrder {
-    static func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool { a.lexicographicallyPrecedes(b) }
+extension KeyRange {
+    /// A range of keys as etcd's requests name it.
+    init(key: Data, end: Data) { self.init(key: Array(key), end: Array(end)) }
 }
 
 extension V3Context {

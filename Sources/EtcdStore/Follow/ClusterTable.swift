@@ -16,8 +16,8 @@ struct ClusterTable: Sendable {
 
     /// Everything of a namespace that is followed.
     private func entries(_ namespace: Namespace) -> [Entry] {
-        let span = namespace == .default ? KeySpan(prefix: keys.range.prefix) : KeySpan(lower: [], upper: nil)
-        return registry.range(namespace: namespace, lower: span.lower, upper: span.upper).entries
+        let followed = namespace == .default ? keys.range : .all
+        return registry.range(namespace: namespace, lower: followed.lower, upper: followed.upper).entries
     }
 
     /// Applies events of one revision. Those that the table has already are dropped: some versions repeat them.

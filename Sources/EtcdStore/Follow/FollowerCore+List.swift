@@ -22,7 +22,7 @@ extension FollowerCore {
 
     mutating func startList(now: Int64) -> [Effect] {
         enterListing()
-        var listing = Listing(next: range.requestKey)
+        var listing = Listing(next: Data(range.requestKey))
         listing.isSerializable = !hasContent && now - startedAt >= timings.coldSerializable
         self.listing = listing
         return [.list(request(for: listing), isAudit: false, epoch: epoch)]
@@ -31,7 +31,7 @@ extension FollowerCore {
     private func request(for listing: Listing) -> EtcdRangeRequest {
         var request = EtcdRangeRequest()
         request.key = listing.next
-        request.rangeEnd = range.requestEnd
+        request.rangeEnd = Data(range.requestEnd)
         request.limit = pageLimit
         request.revision = listing.revision
         request.serializable = listing.isSerializable
@@ -119,7 +119,7 @@ extension FollowerCore {
     mutating func audit(now: Int64, random: inout some RandomNumberGenerator) -> [Effect] {
         guard let listing else {
             guard now >= nextAudit else { return [] }
-            var audit = Listing(next: range.requestKey)
+            var audit = Listing(next: Data(range.requestKey))
             audit.isAudit = true
             self.listing = audit
             return [.list(request(for: audit), isAudit: true, epoch: epoch)]
@@ -129,18 +129,6 @@ extension FollowerCore {
         scheduleAudit(now: now, random: &random)
         return [.repair(listing.values, revision: listing.revision, deletedSince: listing.deletions)]
     }
-}
-
-/// The keys that are followed.
-struct KeyRange: Sendable, Equatable {
-    /// All keys begin so; empty for all keys there are.
-    let prefix: [UInt8]
-
-    /// A key or range end of one zero byte means the start or the end of everything (etcd's convention).
-    var requestKey: Data { prefix.isEmpty ? Data([0]) : Data(prefix) }
-    var requestEnd: Data { KeyLayout.end(ofPrefix: prefix).map { Data($0) } ?? Data([0]) }
-
-    func contains(_ key: some Sequence<UInt8>) -> Bool { key.starts(with: prefix) }
 }
 
 extension MirroredValue {

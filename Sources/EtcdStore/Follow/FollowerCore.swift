@@ -1,4 +1,5 @@
 import EtcdMessages
+import FoundationEssentials
 import GRPC
 import RegistryStore
 
@@ -181,8 +182,8 @@ struct FollowerCore {
         lastMessage = now
         fragments = []
         var request = EtcdWatchCreateRequest()
-        request.key = range.requestKey
-        request.rangeEnd = range.requestEnd
+        request.key = Data(range.requestKey)
+        request.rangeEnd = Data(range.requestEnd)
         request.startRevision = position &+ 1
         request.progressNotify = true
         request.fragment = true

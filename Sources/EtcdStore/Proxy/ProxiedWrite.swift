@@ -16,7 +16,7 @@ struct ProxiedWrite {
             switch path {
             case "/etcdserverpb.KV/Put":
                 let put: EtcdPutRequest = try ClusterConnection.message(in: request)
-                return keys.range.contains(put.key) ? { Self.revision(in: $0) } : nil
+                return keys.range.contains(Array(put.key)) ? { Self.revision(in: $0) } : nil
             case "/etcdserverpb.KV/DeleteRange":
                 let delete: EtcdDeleteRangeRequest = try ClusterConnection.message(in: request)
                 return takes(delete) ? { Self.revision(in: $0) } : nil
@@ -35,19 +35,18 @@ struct ProxiedWrite {
 
     /// Whether a delete takes keys of the copy, as far as the copy knows.
     private func takes(_ delete: EtcdDeleteRangeRequest) -> Bool {
-        let key = Array(delete.key)
+        let range = KeyRange(key: Array(delete.key), end: Array(delete.rangeEnd))
         guard !delete.rangeEnd.isEmpty else {
-            let (namespace, key) = keys.here(key)
+            let (namespace, key) = keys.here(range.lower)
             return registry.entry(namespace: namespace, key: key) != nil
         }
-        let span = KeySpan(lower: key, upper: delete.rangeEnd.elementsEqual([0]) ? nil : Array(delete.rangeEnd))
-        return !span.isEmpty && keys.hasEntries(in: span, of: registry)
+        return !range.isEmpty && keys.hasEntries(in: range, of: registry)
     }
 
     private func writes(_ txn: EtcdTxnRequest) -> Bool {
         (txn.success + txn.failure).contains { operation in
             switch operation.request {
-            case .requestPut(let put): keys.range.contains(put.key)
+            case .requestPut(let put): keys.range.contains(Array(put.key))
             case .requestDeleteRange(let delete): takes(delete)
             case .requestTxn(let txn): writes(txn)
             case .requestRange, nil: false
@@ -64,7 +63,7 @@ struct ProxiedWrite {
     private func hasEffect(_ txn: EtcdTxnRequest, _ answer: EtcdTxnResponse) -> Bool {
         zip(answer.succeeded ? txn.success : txn.failure, answer.responses).contains { operation, response in
             switch (operation.request, response.response) {
-            case (.requestPut(let put), .responsePut): keys.range.contains(put.key)
+            case (.requestPut(let put), .responsePut): keys.range.contains(Array(put.key))
             case (.requestDeleteRange, .responseDeleteRange(let deletion)): deletion.deleted > 0
             case (.requestTxn(let txn), .responseTxn(let answer)): hasEffect(txn, answer)
             default: false

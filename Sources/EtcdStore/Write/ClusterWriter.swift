@@ -109,7 +109,7 @@ final class ClusterWriter: Sendable {
             field: "key", value: String(decoding: key.prefix(64), as: UTF8.self),
             expected: isReserved
                 ? "a key that this node does not need for itself"
-                : "a key below \(String(decoding: keys.range.prefix, as: UTF8.self)), which this node follows")
+                : "a key below \(String(decoding: keys.range.lower, as: UTF8.self)), which this node follows")
     }
 
     private enum Attempt {

@@ -29,7 +29,7 @@ struct WritePlan {
     /// The modification revisions that keys must have for the transaction to happen; 0: absent.
     private(set) var guards: [[UInt8]: Int64] = [:]
     /// Ranges that are deleted as such; no key of `writes` lies in one.
-    private(set) var ranges: [KeySpan] = []
+    private(set) var ranges: [KeyRange] = []
     private(set) var renewals: [Entry] = []
     /// Leases that nothing needs once the transaction has happened.
     private(set) var endingLeases: Set<LeaseID> = []
@@ -62,7 +62,7 @@ struct WritePlan {
             case .renew(let entry): renewals.append(entry)
             case .delete(let entry, let isGuarded): delete(entry, isGuarded: isGuarded, in: registry)
             case .deleteRange(let namespace, let lower, let upper, let entries):
-                let spans = keys.there(namespace, lower: lower, upper: upper)
+                let spans = keys.there(namespace, KeyRange(lower: lower, upper: upper))
                 if !puts.contains(where: { put in spans.contains { $0.contains(put) } }) {
                     ranges += spans
                     for entry in entries { changes.append(Planned(previous: entry, current: nil)) }
@@ -218,10 +218,10 @@ struct WritePlan {
         return request
     }
 
-    private static func deletion(_ range: KeySpan) -> EtcdRequestOp {
+    private static func deletion(_ range: KeyRange) -> EtcdRequestOp {
         var delete = EtcdDeleteRangeRequest()
-        delete.key = range.lower.isEmpty ? Data([0]) : Data(range.lower)
-        delete.rangeEnd = range.upper.map { Data($0) } ?? Data([0])
+        delete.key = Data(range.requestKey)
+        delete.rangeEnd = Data(range.requestEnd)
         var operation = EtcdRequestOp()
         operation.requestDeleteRange = delete
         return operation

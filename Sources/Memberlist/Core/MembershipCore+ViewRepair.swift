@@ -1,3 +1,5 @@
+import Basics
+
 // Gossip misses somebody now and then (e^-8 of all deliveries), and the usual repair comes after half a minute. Nodes
 // of our kind therefore put a digest of their view into their acks: whoever sees another one than its own asks for the
 // view.
@@ -80,7 +82,7 @@ extension MembershipCore {
 extension [UInt8] {
     /// The same on all nodes: FNV-1a, then mixed.
     var mixedHash: UInt64 {
-        var dice = Dice(seed: reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 })
+        var dice = SplitMix64(seed: FNV1a(self).value)
         return dice.next()
     }
 }

@@ -1,3 +1,5 @@
+import Basics
+
 /// One node's membership: memberlist's rules as a pure state machine. It has no clock, no socket and no randomness of
 /// its own; the same events at the same times with the same generator give the same effects.
 package struct MembershipCore: Sendable {
@@ -9,7 +11,7 @@ package struct MembershipCore: Sendable {
 
     // One step's time, randomness and effects.
     var now: Milliseconds = 0
-    var dice = Dice(seed: 0)
+    var dice = SplitMix64(seed: 0)
     var effects: [CoreEffect] = []
 
     var table = MemberTable()
@@ -99,7 +101,7 @@ package struct MembershipCore: Sendable {
         _ event: CoreEvent, now: Milliseconds, random: inout some RandomNumberGenerator
     ) -> [CoreEffect] {
         self.now = max(now, self.now)
-        dice = Dice(seed: random.next())
+        dice = SplitMix64(seed: random.next())
         if phase == .created {
             guard event == .start else { return [] }
             start()
@@ -159,19 +161,4 @@ package struct MembershipCore: Sendable {
     func isOwn(_ name: NodeName) -> Bool { name == settings.name }
 
     mutating func notify(_ notice: CoreNotice) { effects.append(.notify(notice)) }
-}
-
-/// The randomness of one step (SplitMix64; Steele, Lea, Flood 2014), seeded by one number of the driver's generator.
-struct Dice: RandomNumberGenerator, Sendable {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ mixed >> 31
-    }
 }

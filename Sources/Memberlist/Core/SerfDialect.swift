@@ -1,3 +1,5 @@
+import Basics
+
 // What serf's agents expect of a member: their messages passed on, a leave announced, user state of their form.
 
 /// The first octet of serf's messages.
@@ -122,8 +124,8 @@ struct SeenMessages: Sendable {
 
     /// - Returns: whether it was new.
     mutating func insert(_ message: [UInt8]) -> Bool {
-        // FNV-1a: stable from run to run, unlike the standard library's.
-        let hash = message.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        // Stable from run to run, unlike the standard library's.
+        let hash = FNV1a(message).value
         guard hashes.insert(hash).inserted else { return false }
         if order.count < limit {
             order.append(hash)

@@ -1,3 +1,4 @@
+import Basics
 import RegistryStore
 
 /// One row of the table `entries`: an entry or the tombstone of one.
@@ -130,25 +131,21 @@ struct Row: Hashable, Sendable {
     }
 }
 
-/// FNV-1a of 64 bits over fields, each with its length. A change of one byte always shows, others all but always.
+/// A hash over fields, each with its length.
 struct Checksum {
-    private var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    private var hash = FNV1a()
 
-    var value: Int64 { Int64(bitPattern: hash) }
+    var value: Int64 { Int64(bitPattern: hash.value) }
 
-    private mutating func add(byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
-
-    mutating func add(_ number: Int64) {
-        for shift in stride(from: 0, to: 64, by: 8) { add(byte: UInt8(truncatingIfNeeded: number >> Int64(shift))) }
-    }
+    mutating func add(_ number: Int64) { hash.add(number: UInt64(bitPattern: number)) }
 
     mutating func add(_ bytes: [UInt8]?) {
         add(Int64(bytes?.count ?? -1))
-        for byte in bytes ?? [] { add(byte: byte) }
+        hash.add(bytes ?? [])
     }
 
     mutating func add(_ text: String?) {
         add(Int64(text?.utf8.count ?? -1))
-        for byte in (text ?? "").utf8 { add(byte: byte) }
+        hash.add((text ?? "").utf8)
     }
 }

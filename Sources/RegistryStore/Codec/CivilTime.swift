@@ -1,6 +1,6 @@
+import DNSWire
+
 /// A point of time split into the parts of a UTC date, for the texts that the doors show.
-///
-/// Days are turned into dates by counting in eras of 400 years from 1 March of year 0, where leap days come last.
 package struct CivilTime: Equatable, Sendable {
     package let year: Int
     /// 1 to 12.
@@ -19,15 +19,8 @@ package struct CivilTime: Equatable, Sendable {
         let bounded = min(max(unixMilliseconds, 0), 253_402_300_799_999)
         let days = Int(bounded / 86_400_000)
         let rest = Int(bounded % 86_400_000)
-        let shifted = days + 719_468
-        let era = shifted / 146_097
-        let dayOfEra = shifted % 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let monthFromMarch = (5 * dayOfYear + 2) / 153
-        day = dayOfYear - (153 * monthFromMarch + 2) / 5 + 1
-        month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
-        year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        let date = CivilDate(daysSince1970: days)
+        (year, month, day) = (date.year, date.month, date.day)
         hour = rest / 3_600_000
         minute = rest / 60_000 % 60
         second = rest / 1000 % 60

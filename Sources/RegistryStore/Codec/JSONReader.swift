@@ -1,3 +1,5 @@
+import Basics
+
 /// Reads JSON text forward, as strictly as Go's `encoding/json`. Bounded: depth by `depthMax`, work by the input.
 package struct JSONReader {
     /// Deepest nesting of arrays and objects. Go allows 10,000; this is enough for 1 KiB of nothing but brackets.
@@ -204,9 +206,7 @@ package struct JSONReader {
     private mutating func readHex() throws(JSONError) -> UInt32 {
         var value: UInt32 = 0
         for _ in 0..<4 {
-            guard let byte = current, let digit = Character(Unicode.Scalar(byte)).hexDigitValue, byte < 0x80 else {
-                throw fail("four hexadecimal digits")
-            }
+            guard let digit = current.flatMap(HexText.value) else { throw fail("four hexadecimal digits") }
             value = value << 4 | UInt32(digit)
             offset += 1
         }

@@ -1,3 +1,5 @@
+import Basics
+
 /// Writes JSON text as Go's `encoding/json` does: no blanks; `<`, `>`, `&`, U+2028 and U+2029 escaped.
 package struct JSONWriter {
     package private(set) var bytes: [UInt8] = []
@@ -72,11 +74,7 @@ package struct JSONWriter {
 
     private mutating func escape(_ byte: UInt8) {
         raw("\\u00")
-        bytes.append(Self.hexDigit(byte >> 4))
-        bytes.append(Self.hexDigit(byte & 15))
-    }
-
-    private static func hexDigit(_ value: UInt8) -> UInt8 {
-        value < 10 ? 0x30 + value : UInt8(ascii: "a") - 10 + value
+        bytes.append(HexText.lowerDigit(byte >> 4))
+        bytes.append(HexText.lowerDigit(byte & 15))
     }
 }

@@ -1,3 +1,4 @@
+import Basics
 package import DNSWire
 
 /// How keys, owner names and the names of the HTTP dialects hang together: SkyDNS's layout below one path prefix.
@@ -70,30 +71,12 @@ package struct KeyLayout: Sendable {
     static func encode(_ part: some Collection<UInt8>) -> [UInt8] {
         if part.elementsEqual(".".utf8) { return Array("%2E".utf8) }
         if part.elementsEqual("..".utf8) { return Array("%2E%2E".utf8) }
-        var result: [UInt8] = []
-        result.reserveCapacity(part.count)
-        let digits = Array("0123456789ABCDEF".utf8)
-        for byte in part {
-            if isPlain(byte) {
-                result.append(byte)
-            } else {
-                result += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-            }
-        }
-        return result
+        return PercentText.encode(part, where: isPlain)
     }
 
     /// `A-Z a-z 0-9 - . _ ~ : @ ! $ & ' ( ) * + , ; =`
     private static func isPlain(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 0x41...0x5a, 0x61...0x7a, 0x30...0x39: return true
-        case UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"), UInt8(ascii: ":"),
-            UInt8(ascii: "@"), UInt8(ascii: "!"), UInt8(ascii: "$"), UInt8(ascii: "&"), UInt8(ascii: "'"),
-            UInt8(ascii: "("), UInt8(ascii: ")"), UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: ","),
-            UInt8(ascii: ";"), UInt8(ascii: "="):
-            return true
-        default: return false
-        }
+        PercentText.isUnreserved(byte) || ":@!$&'()*+,;=".utf8.contains(byte)
     }
 
     /// The text of a path part; `%` that starts no escape and `%00` stand for themselves, broken UTF-8 becomes U+FFFD.
@@ -102,10 +85,8 @@ package struct KeyLayout: Sendable {
         var result: [UInt8] = []
         var index = 0
         while index < bytes.count {
-            if bytes[index] == UInt8(ascii: "%"), index + 2 < bytes.count, let high = hexValue(bytes[index + 1]),
-                let low = hexValue(bytes[index + 2]), high | low != 0
-            {
-                result.append(high << 4 | low)
+            if let escaped = PercentText.escaped(in: bytes[...], at: index), escaped != 0 {
+                result.append(escaped)
                 index += 3
             } else {
                 result.append(bytes[index])
@@ -113,15 +94,6 @@ package struct KeyLayout: Sendable {
             }
         }
         return String(decoding: result, as: UTF8.self)
-    }
-
-    private static func hexValue(_ byte: UInt8) -> UInt8? {
-        switch byte {
-        case 0x30...0x39: return byte - 0x30
-        case 0x41...0x46: return byte - 0x41 + 10
-        case 0x61...0x66: return byte - 0x61 + 10
-        default: return nil
-        }
     }
 
     // MARK: Keys to names
@@ -215,13 +187,5 @@ package struct KeyLayout: Sendable {
             label.append(mapped)
         }
         return label
-    }
-
-    /// The end of the range of all keys that start with `prefix`; nil when it is the end of all keys.
-    package static func end(ofPrefix prefix: [UInt8]) -> [UInt8]? {
-        guard let last = prefix.lastIndex(where: { $0 != 0xff }) else { return nil }
-        var end = Array(prefix[...last])
-        end[last] += 1
-        return end
     }
 }

@@ -1,3 +1,5 @@
+import Basics
+
 /// SHA-256 (FIPS 180-4), for ids derived from keys; not for secrets. The module may not import a crypto library.
 package enum SHA256 {
     /// The 32 octets of the digest. Allocates; O(length).
@@ -22,9 +24,7 @@ package enum SHA256 {
 
     /// The first `digits` (even, at most 64) lower-case hexadecimal digits of the digest.
     package static func hex(_ message: [UInt8], digits: Int) -> String {
-        let alphabet = Array("0123456789abcdef".utf8)
-        let text = digest(message).prefix(digits / 2).flatMap { [alphabet[Int($0 >> 4)], alphabet[Int($0 & 15)]] }
-        return String(decoding: text, as: UTF8.self)
+        HexText.lower(digest(message).prefix(digits / 2))
     }
 
     private static func rotate(_ word: UInt32, _ count: UInt32) -> UInt32 { word >> count | word << (32 - count) }

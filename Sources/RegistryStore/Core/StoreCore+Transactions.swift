@@ -117,11 +117,10 @@ extension StoreCore {
         guard past <= revision else { throw .futureRevision(current: revision) }
         guard past >= feed.compactedRevision else { throw .compacted(oldest: feed.compactedRevision) }
         var old: [[UInt8]: Entry?] = [:]
+        let keys = KeyRange(lower: lower, upper: upper)
         func undo(_ change: Change) {
             let key = change.key
-            guard change.namespace == namespace, ByteOrder.compare(lower, key) <= 0,
-                upper.map({ ByteOrder.compare(key, $0) < 0 }) ?? true
-            else { return }
+            guard change.namespace == namespace, keys.contains(key) else { return }
             // The first change after the moment knows what was there at it.
             if old[key] == nil { old[key] = .some(change.previous) }
         }

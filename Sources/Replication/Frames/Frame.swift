@@ -39,7 +39,7 @@ package struct Frame: Hashable, Sendable {
 
     /// The bytes of the frame: one encoding per value.
     package func encoded() -> [UInt8] {
-        var writer = FrameWriter()
+        var writer = ByteWriter()
         writer.byte(Self.firstByte)
         writer.byte(Self.version << 4)
         writer.byte(kind)
@@ -99,10 +99,21 @@ package struct Frame: Hashable, Sendable {
 
     /// Reads a frame; whatever the bytes, it ends soon and takes memory in proportion to their number.
     package init(decoding bytes: [UInt8]) throws(FrameError) {
-        var reader = FrameReader(bytes)
-        guard try reader.byte() == Self.firstByte else { throw .notAFrame }
-        let version = try reader.byte()
-        guard version == Self.version << 4 else { throw .unknownVersion(version) }
+        guard let first = bytes.first else { throw .short(offset: 0) }
+        guard first == Self.firstByte else { throw .notAFrame }
+        guard bytes.count > 1 else { throw .short(offset: 1) }
+        guard bytes[1] == Self.version << 4 else { throw .unknownVersion(bytes[1]) }
+        do throws(ByteError) {
+            var reader = ByteReader(bytes)
+            _ = try reader.raw(2)
+            self = try Self(&reader)
+        } catch {
+            throw FrameError(error)
+        }
+    }
+
+    /// Reads what follows the version.
+    private init(_ reader: inout ByteReader) throws(ByteError) {
         let code = try reader.byte()
         guard let kind = Kind(rawValue: code) else {
             self.init(.unknown(kind: code, try reader.raw(reader.remaining)))
@@ -112,7 +123,7 @@ package struct Frame: Hashable, Sendable {
         self.init(body, extensions: try reader.extensions())
     }
 
-    private static func body(_ kind: Kind, _ reader: inout FrameReader) throws(FrameError) -> Body {
+    private static func body(_ kind: Kind, _ reader: inout ByteReader) throws(ByteError) -> Body {
         switch kind {
         case .delta: return .delta(try reader.operations())
         case .digest: return .digest(try reader.digest())
@@ -153,8 +164,8 @@ package struct FrameExtension: Hashable, Sendable {
     package static let repair = FrameExtension(type: 1, bytes: [])
 }
 
-extension FrameReader {
-    fileprivate mutating func extensions() throws(FrameError) -> [FrameExtension] {
+extension ByteReader {
+    fileprivate mutating func extensions() throws(ByteError) -> [FrameExtension] {
         var result: [FrameExtension] = []
         while !isAtEnd {
             let type = try varint()
@@ -164,7 +175,7 @@ extension FrameReader {
         return result
     }
 
-    mutating func leaseID() throws(FrameError) -> LeaseID {
+    mutating func leaseID() throws(ByteError) -> LeaseID {
         let id = LeaseID(Int64(bitPattern: try fixed64()))
         guard id.rawValue != 0 else { throw malformed(.lease) }
         return id

@@ -134,7 +134,7 @@ package struct ByeFrame: Hashable, Sendable {
 
 // MARK: Bytes
 
-extension FrameWriter {
+extension ByteWriter {
     mutating func digest(_ digest: DigestFrame) {
         varint(Int(digest.clock))
         fixed64(digest.summary.context)
@@ -172,8 +172,8 @@ extension FrameWriter {
     }
 }
 
-extension FrameReader {
-    mutating func digest() throws(FrameError) -> DigestFrame {
+extension ByteReader {
+    mutating func digest() throws(ByteError) -> DigestFrame {
         let clock = try int(.digest)
         let summary = ReplicaSummary(context: try fixed64(), entries: try fixed64())
         let form = try byte()
@@ -190,7 +190,7 @@ extension FrameReader {
         return DigestFrame(clock: clock, summary: summary, origins: origins, isPart: form == 2)
     }
 
-    mutating func renew() throws(FrameError) -> RenewFrame {
+    mutating func renew() throws(ByteError) -> RenewFrame {
         var renew = RenewFrame(batch: try varint(), hlc: try fixed64(), renewals: [])
         for _ in 0..<(try count()) {
             renew.renewals.append(RenewFrame.Renewal(id: try leaseID(), ageMilliseconds: try int(.renewal)))
@@ -198,7 +198,7 @@ extension FrameReader {
         return renew
     }
 
-    mutating func hello() throws(FrameError) -> HelloFrame {
+    mutating func hello() throws(ByteError) -> HelloFrame {
         let (low, high) = (try byte(), try byte())
         guard low <= high else { throw malformed(.hello) }
         let node = try text()

@@ -12,7 +12,7 @@ private struct OperationFlags {
     static let isRegistration: UInt8 = 64
 }
 
-extension FrameWriter {
+extension ByteWriter {
     mutating func operations(_ operations: [RemoteOperation]) {
         let origins = Set(operations.map(\.version.origin)).sorted()
         let names = Self.names(of: operations)
@@ -37,7 +37,7 @@ extension FrameWriter {
             }
             switch operation.value {
             case .bytes(let bytes): string(bytes)
-            case .registration(let registration): self.registration(registration)
+            case .registration(let registration): self.registration(registration, as: .frame)
             case nil: break
             }
         }
@@ -66,8 +66,8 @@ extension FrameWriter {
     }
 }
 
-extension FrameReader {
-    mutating func operations() throws(FrameError) -> [RemoteOperation] {
+extension ByteReader {
+    mutating func operations() throws(ByteError) -> [RemoteOperation] {
         var tables = try OperationTables(&self)
         var operations: [RemoteOperation] = []
         for _ in 0..<(try count()) { operations.append(try operation(&tables)) }
@@ -76,7 +76,7 @@ extension FrameReader {
         return operations
     }
 
-    private mutating func operation(_ tables: inout OperationTables) throws(FrameError) -> RemoteOperation {
+    private mutating func operation(_ tables: inout OperationTables) throws(ByteError) -> RemoteOperation {
         let flags = try byte()
         let kind = OperationKind(rawValue: flags & OperationFlags.kindMask)
         guard let kind, Self.areSound(flags, kind) else { throw malformed(.operation) }
@@ -100,7 +100,7 @@ extension FrameReader {
         }
         guard kind == .write else { return operation }
         let isRegistration = flags & OperationFlags.isRegistration != 0
-        operation.value = isRegistration ? .registration(try registration()) : .bytes(try string())
+        operation.value = isRegistration ? .registration(try registration(as: .frame)) : .bytes(try string())
         return operation
     }
 
@@ -121,7 +121,7 @@ private struct OperationTables {
     private var usedOrigins: [Bool]
     private var usedNames: [Bool]
 
-    init(_ reader: inout FrameReader) throws(FrameError) {
+    init(_ reader: inout ByteReader) throws(ByteError) {
         for _ in 0..<(try reader.count()) {
             let origin = try reader.fixed64()
             if let last = origins.last, origin <= last { throw reader.malformed(.table) }

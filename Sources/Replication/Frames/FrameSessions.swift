@@ -2,7 +2,7 @@ import RegistryStore
 
 // Contexts, pages of sessions.
 
-extension FrameWriter {
+extension ByteWriter {
     /// Gaps are told by their distance from the end of the one before and by their length.
     mutating func context(_ rows: [SyncOrigin]) {
         varint(rows.count)
@@ -48,9 +48,9 @@ extension FrameWriter {
     }
 }
 
-extension FrameReader {
+extension ByteReader {
     /// Rows by ascending origin, each as `CausalContext` takes it.
-    mutating func context() throws(FrameError) -> [SyncOrigin] {
+    mutating func context() throws(ByteError) -> [SyncOrigin] {
         var rows: [SyncOrigin] = []
         for _ in 0..<(try count()) {
             var row = SyncOrigin(origin: try fixed64(), head: try varint(), gaps: [], floor: try varint())
@@ -64,7 +64,7 @@ extension FrameReader {
         return rows
     }
 
-    private mutating func gaps() throws(FrameError) -> [ClosedRange<UInt64>] {
+    private mutating func gaps() throws(ByteError) -> [ClosedRange<UInt64>] {
         var gaps: [ClosedRange<UInt64>] = []
         var next: UInt64 = 1
         for _ in 0..<(try count()) {
@@ -78,7 +78,7 @@ extension FrameReader {
         return gaps
     }
 
-    mutating func page() throws(FrameError) -> SyncPage {
+    mutating func page() throws(ByteError) -> SyncPage {
         var page = SyncPage(number: Int(try int(.session, max: Int64(UInt32.max))))
         let flags = try byte()
         // A reset needs an opening, a repair a reset, a void end an end; the first page alone opens.
@@ -96,7 +96,7 @@ extension FrameReader {
         return page
     }
 
-    private mutating func live() throws(FrameError) -> [DotRange] {
+    private mutating func live() throws(ByteError) -> [DotRange] {
         var live: [DotRange] = []
         for _ in 0..<(try count()) {
             let origin = try fixed64()

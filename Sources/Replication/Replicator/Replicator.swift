@@ -1,3 +1,4 @@
+import Basics
 package import RegistryStore
 
 /// One node's part in the replication of the registry: what it announces, asks for, takes over, and which leases it
@@ -18,7 +19,7 @@ package struct Replicator: Sendable {
 
     // One step's time, randomness and effects.
     var now = Moment(monotonic: 0, unix: 0)
-    var dice = ReplicationDice(seed: 0)
+    var dice = SplitMix64(seed: 0)
     var effects: [ReplicatorEffect] = []
 
     var queue: AnnouncementQueue
@@ -75,7 +76,7 @@ package struct Replicator: Sendable {
         _ event: ReplicatorEvent, now: Moment, random: inout some RandomNumberGenerator
     ) -> [ReplicatorEffect] {
         self.now = now
-        dice = ReplicationDice(seed: random.next())
+        dice = SplitMix64(seed: random.next())
         switch event {
         case .peers(let names, let ready): setPeers(names, ready: ready)
         case .tick: tick()
@@ -168,20 +169,5 @@ package struct Replicator: Sendable {
         case .handover(let leases): feed(.handover(leases, from: sender))
         default: break
         }
-    }
-}
-
-/// The randomness of one step, seeded by one number of the driver's generator (SplitMix64; Steele, Lea, Flood 2014).
-struct ReplicationDice: RandomNumberGenerator, Sendable {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ mixed >> 31
     }
 }

@@ -1,3 +1,4 @@
+import Basics
 import Crypto
 package import Memberlist
 
@@ -5,7 +6,7 @@ extension GossipKey {
     /// What names the key without telling it: the first eight octets of a hash, in hexadecimal.
     package var fingerprint: String {
         let hash = SHA256.hash(data: Array("regdns gossip key fingerprint\u{0}".utf8) + octets)
-        return hash.prefix(8).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        return HexText.lower(hash.prefix(8))
     }
 }
 

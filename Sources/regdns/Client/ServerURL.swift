@@ -1,3 +1,4 @@
+import Basics
 import Foundation
 
 /// The base URL of a server's HTTP listener, as `--server` names it.
@@ -44,16 +45,6 @@ struct ServerURL: Hashable, Sendable, CustomStringConvertible {
 enum PercentEncoding {
     /// The text as one part of a path or of a query: every byte but RFC 3986's unreserved ones is escaped.
     static func part(_ text: String) -> String {
-        let hex = Array("0123456789ABCDEF")
-        return text.utf8.map { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-                UInt8(ascii: "~"):
-                String(UnicodeScalar(byte))
-            default:
-                "%\(hex[Int(byte >> 4)])\(hex[Int(byte & 15)])"
-            }
-        }.joined()
+        String(decoding: PercentText.encode(text.utf8, where: PercentText.isUnreserved), as: UTF8.self)
     }
 }

@@ -1,3 +1,4 @@
+import Basics
 import Memberlist
 import RegdnsTestKit
 import Replication
@@ -74,12 +75,11 @@ extension ClusterWorld {
     }
 
     func note(_ bytes: [UInt8], _ from: Int, _ to: Int) {
-        func mix(_ value: UInt64) { trace = (trace ^ value) &* 0x100_0000_01b3 }
-        mix(UInt64(now) << 16 | UInt64(from) << 8 | UInt64(to))
-        mix(UInt64(bytes.count))
+        delivered.add(number: UInt64(now) << 16 | UInt64(from) << 8 | UInt64(to))
+        delivered.add(number: UInt64(bytes.count))
         var place = 0
         while place < bytes.count {
-            mix(UInt64(bytes[place]))
+            delivered.add(bytes[place])
             place += 13
         }
     }

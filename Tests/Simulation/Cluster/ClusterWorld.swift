@@ -1,3 +1,4 @@
+import Basics
 import DNSWire
 import Memberlist
 import RegdnsTestKit
@@ -57,7 +58,8 @@ package final class ClusterWorld {
     var watch = ClusterWatch()
     package var figures = ClusterFigures()
     /// A digest of everything that was delivered.
-    package var trace: UInt64 = 0xcbf2_9ce4_8422_2325
+    package var trace: UInt64 { delivered.value }
+    var delivered = FNV1a()
     var violation: ClusterViolation?
 
     // One each, so that one more fault does not change what clients do.

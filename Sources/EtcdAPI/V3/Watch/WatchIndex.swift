@@ -1,3 +1,5 @@
+import RegistryStore
+
 /// Finds the groups that a key concerns without looking at all of them.
 ///
 /// Single keys and prefixes are looked up by hash, a prefix once for each length that occurs; ranges of other forms
@@ -65,16 +67,5 @@ struct WatchIndex {
         } else {
             lengths.insert((length, change), at: place)
         }
-    }
-}
-
-extension KeyRange {
-    /// The prefix whose keys are exactly this range; nil for other ranges.
-    var prefix: [UInt8]? {
-        guard let upper else { return lower.isEmpty || lower == [0] ? [] : nil }
-        guard let last = lower.lastIndex(where: { $0 != 0xff }) else { return nil }
-        var next = Array(lower[...last])
-        next[last] += 1
-        return next == upper ? lower : nil
     }
 }

@@ -1,33 +1,3 @@
-/// Octets as hexadecimal digits (RFC 4648 §8).
-enum HexText {
-    /// The value of a digit in either letter case.
-    static func value(_ digit: UInt8) -> UInt8? {
-        switch digit {
-        case 0x30...0x39: digit - 0x30
-        case 0x41...0x46: digit - 0x41 + 10
-        case 0x61...0x66: digit - 0x61 + 10
-        default: nil
-        }
-    }
-
-    /// Nil when a character is no digit or their number is odd.
-    static func decode(_ text: [UInt8]) -> [UInt8]? {
-        guard text.count % 2 == 0 else { return nil }
-        var octets: [UInt8] = []
-        octets.reserveCapacity(text.count / 2)
-        for index in stride(from: 0, to: text.count, by: 2) {
-            guard let high = value(text[index]), let low = value(text[index + 1]) else { return nil }
-            octets.append(high << 4 | low)
-        }
-        return octets
-    }
-
-    static func encode(_ octets: ArraySlice<UInt8>) -> String {
-        let digits = Array("0123456789ABCDEF".utf8)
-        return String(decoding: octets.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-    }
-}
-
 /// Octets in base 64 with padding (RFC 4648 §4).
 enum Base64Text {
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
