@@ -7,7 +7,8 @@ import Replication
 struct ClusterWatch {
     /// Since when nothing is wrong and everybody sees everybody; nil while it is not so.
     var calmSince: Int64?
-    /// When nodes were last seen to differ.
+    /// When nodes were last seen to be equal, and to differ.
+    var equalAt: Int64 = 0
     var unequalAt: Int64 = 0
     var isOver = false
     var samples = 0
@@ -204,10 +205,14 @@ extension ClusterWorld {
     private func checkEquality(_ live: [(node: ClusterNode, process: ClusterProcess)]) {
         guard let first = live.first else { return }
         let summary = first.process.registry.summary()
-        guard let other = live.first(where: { $0.process.registry.summary() != summary }) else { return }
+        guard let other = live.first(where: { $0.process.registry.summary() != summary }) else {
+            watch.equalAt = now
+            return
+        }
         watch.unequalAt = now
         guard let calm = watch.calmSince else { return }
-        let since = max(calm, books.lastMade, scenario.calmAt * 1_000)
+        // An old message that comes again may tell of an operation that nobody had heard of, and that changes nothing.
+        let since = max(calm, books.lastMade, scenario.calmAt * 1_000, watch.equalAt)
         figures.convergenceMilliseconds = max(figures.convergenceMilliseconds, (now - since) / 1_000)
         guard now - since > bound else { return }
         fail(
