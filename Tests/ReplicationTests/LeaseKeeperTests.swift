@@ -210,6 +210,20 @@ struct LeaseKeeperTests {
         #expect(keeper.step(.tick, now: Self.moment(11_000)).contains(.describe([LeaseID(1)], of: "d")))
     }
 
+    @Test("what a home said as it left is void when it was there again unnoticed", arguments: [10_000, 10_001])
+    func handoverOfFormerLife(goneAt: Int64) throws {
+        let others = ["a", "b", "c"]
+        let steward = try #require(Rendezvous.steward(of: "d", among: others))
+        var keeper = Self.keeper(others + ["d"], node: steward)
+        let handed = [Handover(id: LeaseID(1), remainingMilliseconds: 1000)]
+        _ = keeper.step(.handover(handed, from: "d"), now: Self.moment(0))
+        _ = keeper.step(.members(others), now: Self.moment(goneAt))
+        _ = keeper.step(.leases([Self.lease(1, home: "d", length: 8000)], of: "d"), now: Self.moment(goneAt))
+        let end = goneAt <= 10_000 ? 11_000 : goneAt + 18_000
+        #expect(!keeper.step(.tick, now: Self.moment(end - 1)).contains(.describe([LeaseID(1)], of: "d")))
+        #expect(keeper.step(.tick, now: Self.moment(end)).contains(.describe([LeaseID(1)], of: "d")))
+    }
+
     @Test("what is said of leases that nobody knows has a bound, and a lease beyond it gets its whole length")
     func handoverBound() throws {
         let others = ["a", "b", "c"]

@@ -94,7 +94,7 @@ extension LeaseKeeper {
             deadlines[lease.id] = end.overflow ? nil : end.partialValue
         }
         noteHandedOverBeyondLimit(beyond)
-        handedOver.append(HandedOver(home: home, deadlines: deadlines))
+        handedOver.append(HandedOver(home: home, at: now, deadlines: deadlines))
         if handedOver.count > Self.homesMax { handedOver.removeFirst() }
         return []
     }

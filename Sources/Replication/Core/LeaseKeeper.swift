@@ -46,6 +46,8 @@ package struct LeaseKeeper: Sendable {
     /// A lease as its home left it.
     struct HandedOver: Sendable {
         let home: String
+        /// When it was last heard.
+        let at: Int64
         let deadlines: [LeaseID: Int64]
     }
 
@@ -104,6 +106,9 @@ package struct LeaseKeeper: Sendable {
 
     // MARK: Members
 
+    /// How long after a home's last words it may be seen to go, for these to count; no longer than the shortest grace.
+    private static let handoverFor: Int64 = 10_000
+
     func isAlive(_ name: String) -> Bool { members.contains { sameName($0, name) } }
 
     private mutating func setMembers(_ names: [String], now: Int64) -> [LeaseEffect] {
@@ -115,7 +120,11 @@ package struct LeaseKeeper: Sendable {
         let back = members.filter { name in !before.contains { sameName($0, name) } }
         preserver?.sawMembers(alive: members.count, gone: gone.count, now: now)
         absent = absent.filter { !isAlive($0.name) }
-        handedOver.removeAll { handed in back.contains { sameName($0, handed.home) } }
+        // A home may be back before it was seen to be gone, and what it said when it left is no more than its past.
+        handedOver.removeAll { handed in
+            back.contains { sameName($0, handed.home) }
+                || now &- handed.at > Self.handoverFor && gone.contains { sameName($0, handed.home) }
+        }
         return lookAfter(gone)
     }
 

@@ -31,6 +31,8 @@ struct ClusterClient {
     var onSince: Int64 = 0
     var offSince: Int64 = 0
     var grantedID: LeaseID?
+    /// When all of it was last written, in microseconds.
+    var putAt: Int64 = .min / 2
     /// The last word with a node: when, and since when all of them were with this one, none too late.
     var lastAck: Int64 = .min / 2
     var steadySince: Int64 = .max
@@ -176,6 +178,7 @@ extension ClusterWorld {
         }
         guard let done, done.answer == .done else { return false }
         clients[index].grantedID = granted
+        clients[index].putAt = now
         // A put over a granted lease does not renew it.
         if client.kind != .granted || granted != client.grantedID {
             clients[index].acknowledged(by: done.node, at: now)

@@ -118,6 +118,7 @@ extension ClusterWorld {
             node.kept = node.disk.read(losesPower: fault.amount == 1, now: now)
         } else {
             node.disk = ClusterDisk()
+            watch.lossAt = now
         }
     }
 

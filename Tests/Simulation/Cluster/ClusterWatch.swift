@@ -10,6 +10,8 @@ struct ClusterWatch {
     /// When nodes were last seen to be equal, and to differ.
     var equalAt: Int64 = 0
     var unequalAt: Int64 = 0
+    /// When a process last ended with all that it had.
+    var lossAt: Int64 = .min / 2
     var isOver = false
     var samples = 0
 }
@@ -104,6 +106,8 @@ extension ClusterWorld {
 
     private func checkPresence(of client: ClusterClient, _ live: [(node: ClusterNode, process: ClusterProcess)]) {
         guard now - client.lastAck < client.interval else { return }
+        // A crash may take one key of a granted lease with it and leave another: then its heartbeats go on.
+        guard client.kind != .granted || client.putAt > watch.lossAt else { return }
         if let calm = watch.calmSince, client.steadySince < .max {
             let since = max(calm, client.steadySince)
             for (node, process) in live where process.isReady && now - (process.freshAt ?? .min / 2) > bound {
