@@ -23,6 +23,8 @@ package struct ClusterViolation: Error, Hashable, Sendable, CustomStringConverti
         case readiness = "I12"
         /// The last version of all is what everybody shows.
         case lastWriter = "C5"
+        /// What is over is preserved as long as, and ends as slowly as the rules say.
+        case preservation = "C8"
     }
 
     package let invariant: Invariant

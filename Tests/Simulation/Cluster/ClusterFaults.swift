@@ -34,7 +34,7 @@ extension ClusterWorld {
         case .babble:
             network.isRecording = true
             heap.insert(.babble(place), at: now)
-        case .offset, .drift: break
+        case .offset, .drift, .silence: break
         }
     }
 
@@ -59,7 +59,7 @@ extension ClusterWorld {
         case .late: node.late = 0
         case .jump: node.clock.shiftWallClock(milliseconds: -fault.amount)
         case .babble: network.isRecording = false
-        case .offset, .drift: break
+        case .offset, .drift, .silence: break
         }
     }
 
