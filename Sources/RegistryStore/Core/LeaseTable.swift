@@ -288,6 +288,17 @@ struct LeaseTable {
         deadlines.set(slot, value)
     }
 
+    /// What is wrong with the counts, nil when nothing is. O(slots).
+    func checkInvariants() -> String? {
+        let used = ids.indices.filter { ids[$0] != 0 }.map { UInt32($0) }
+        if used.count(where: { isHome($0) }) != ownCount { return "the number of own leases is wrong" }
+        let preserved = used.filter { deadlines.isPreserved($0) }
+        let isSame =
+            Set(preserved.filter { isHome($0) }) == ownPreserved
+            && Set(preserved.filter { !isHome($0) }) == othersPreserved && preserved.count == deadlines.preservedCount
+        return isSame ? nil : "the preserved leases are not those that are marked"
+    }
+
     // MARK: Leases that are over and preserved
 
     /// Leases that this node counts and preserves.
