@@ -7,7 +7,7 @@ struct ClusterKeeping {
     var ended: [Entry] = []
     /// The leases that the process counted before the tick, and those of them that were over.
     private(set) var own: Set<LeaseID> = []
-    private var over: Set<LeaseID> = []
+    private(set) var over: Set<LeaseID> = []
     /// Since when a lease is over that is not ended.
     private var overdue: [LeaseID: Int64] = [:]
     /// When own leases came to be over, each once.
@@ -32,11 +32,12 @@ struct ClusterKeeping {
         ended = []
     }
 
-    /// - Parameter stillOver: own leases that are over after the tick.
-    mutating func afterTick(stillOver: Set<LeaseID>, _ rules: Preservation, now: Int64) {
-        let endedLeases = Set(ended.compactMap(\.lease))
-        // Those that were given time instead have not lapsed.
-        for id in over.intersection(stillOver.union(endedLeases)).sorted() where overdue[id] == nil {
+    /// - Parameters:
+    ///   - stillOver: own leases that are over after the tick.
+    ///   - gone: those that were over before and have ended, also where no entry hung on them. Others were given time
+    ///     instead, and have not lapsed.
+    mutating func afterTick(stillOver: Set<LeaseID>, gone: Set<LeaseID>, _ rules: Preservation, now: Int64) {
+        for id in over.intersection(stillOver.union(gone)).sorted() where overdue[id] == nil {
             overdue[id] = now
             lapses.append(now)
         }
@@ -90,7 +91,8 @@ extension ClusterWorld {
         let registry = process.registry
         let time = node.moment.monotonic
         let stillOver = registry.leases(countedBy: registry.node).filter { $0.remainingMilliseconds == 0 }.map(\.id)
-        process.keeping.afterTick(stillOver: Set(stillOver), rules, now: time)
+        let gone = process.keeping.over.filter { registry.lease($0) == nil }
+        process.keeping.afterTick(stillOver: Set(stillOver), gone: gone, rules, now: time)
         for id in stillOver {
             guard let entry = registry.keys(of: id).first, !registry.deadlines.isPreserved(entry.deadlineSlot) else {
                 continue

@@ -112,10 +112,10 @@ package struct ClusterScenario: Hashable, Sendable {
         return drawn
     }
 
-    /// In every third run leases are preserved. Drawn by itself: the rest of the scenario is as it would be otherwise.
+    /// In every second run leases are preserved. Drawn by itself: the rest of the scenario is as it would be otherwise.
     private mutating func drawPreservation() {
         var random = SeededRandom(seed: seed ^ 0x9e5e_4e_71)
-        guard random.oneIn(3) else { return }
+        guard random.oneIn(2) else { return }
         preservation = [2_000, 4_000, 6_000][random.below(3)]
         preservedMax = [8_000, 15_000, 20_000][random.below(3)]
         renewing += random.below(5)
