@@ -47,7 +47,7 @@ struct LeasePreserver: Sendable {
     ///   when it is the steward of their home.
     mutating func admit(_ due: [DueLease], own: (count: Int, preserved: Int)?, now: Int64) -> [LeaseID] {
         forget(now)
-        let since = own.map { ownPause(due, $0, now: now) } ?? orphans?.since
+        let since = if let own { ownPause(due, own, now: now) } else { orphans?.since }
         // Own leases kept for long enough go all the same, but for the last ones.
         if let since, now &- since < rules.max { return [] }
         var admitted: [LeaseID] = []

@@ -107,7 +107,7 @@ enum ReplicationMetrics {
     private static func leases(_ status: ReplicationStatus) -> [MetricFamily] {
         [
             counter("leases_adopted", "Leases that this node became the home of.", status.leases.adopted),
-            counter("leases_preserved", "Leases that were over and kept for then.", status.leases.preserved),
+            counter("leases_preserved", "Leases that were over and kept.", status.leases.preserved),
             counter("leases_ended_as_steward", "Leases of absent homes ended here.", status.leases.endedAsSteward),
             counter("heartbeat_batches", "Batches of heartbeats sent to homes.", status.leases.batches),
             counter("heartbeat_batches_repeated", "Batches sent again.", status.leases.repeats),

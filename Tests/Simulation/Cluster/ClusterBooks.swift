@@ -171,6 +171,9 @@ struct ClusterBooks {
         lastMade = now
     }
 
+    /// Notes that an operation is told again that had gone out of the world.
+    mutating func noteRevived(at now: Int64) { lastMade = now }
+
     /// What a node knows of keys, also where nothing shows: removals of what it never had.
     mutating func look(at node: Int, _ registry: Registry, now: Int64) throws(ClusterViolation) {
         for key in keyBytes.indices {

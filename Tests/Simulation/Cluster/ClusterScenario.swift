@@ -112,10 +112,13 @@ package struct ClusterScenario: Hashable, Sendable {
         return drawn
     }
 
-    /// In every second run leases are preserved. Drawn by itself: the rest of the scenario is as it would be otherwise.
+    /// In every second run leases are preserved. Drawn by itself: the rest of the scenario is as it would be otherwise,
+    /// but for the memory of removals. The quiet time is long then, and after a minute of it digests come every 10 s by
+    /// lot: too seldom for a node that takes half a minute without one for having been alone.
     private mutating func drawPreservation() {
         var random = SeededRandom(seed: seed ^ 0x9e5e_4e_71)
         guard random.oneIn(2) else { return }
+        tombstones = 86_400
         preservation = [2_000, 4_000, 6_000][random.below(3)]
         preservedMax = [8_000, 15_000, 20_000][random.below(3)]
         renewing += random.below(5)
