@@ -64,6 +64,9 @@ package enum ClusterBug: String, CaseIterable, Sendable {
         scenario.nodes = min(scenario.nodes, 5)
         scenario.actions = max(scenario.actions, 60)
         scenario.isSealed = false
+        // What is preserved would hide what ends wrongly.
+        scenario.preservation = 0
+        scenario.faults.removeAll { $0.kind == .silence }
         let (warm, calm) = (scenario.warmUp, scenario.calmAt)
         switch self {
         case .originReused:
