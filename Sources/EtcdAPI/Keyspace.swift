@@ -237,6 +237,7 @@ package final class Keyspace: Sendable {
     /// As `life(of:)`, for observers, who must not ask the store; also for an entry that is gone.
     private static func life(of entry: Entry, by deadlines: LeaseDeadlines, now: Moment) -> KeyspaceLife? {
         guard entry.lease != nil else { return nil }
+        if deadlines.isPreserved(entry.deadlineSlot) { return KeyspaceLife(endsAt: now.unix, millisecondsLeft: 0) }
         let deadline = deadlines.deadline(entry.deadlineSlot)
         // Suspended, or counted by another node: not known here.
         guard deadline >= 0, deadline != .max else { return nil }

@@ -56,6 +56,23 @@ extension Registry {
         state.withLock { $0.core.dueLeases(now: clock.now, limit: limit) }
     }
 
+    /// How many leases this node counts, and how many of them are over and preserved.
+    package func ownLeases() -> (counted: Int, preserved: Int) {
+        state.withLock { ($0.core.leases.ownCount, $0.core.leases.ownPreservedCount) }
+    }
+
+    /// Marks leases that are over, and that somebody decided not to end, as preserved: until they are renewed, ended or
+    /// counted by another node, answers that rest on them are cached for 5 s at most and can be told from others
+    /// (`LeaseDeadlines.isPreserved`). Those that another node counts by now, or that run here, are left alone.
+    package func preserve(_ ids: [LeaseID], countedBy home: String) {
+        state.withLock { $0.core.preserve(ids, countedBy: home, now: clock.now) }
+    }
+
+    /// Takes that mark off the leases of another node, which counts them again, or for which another one stands in.
+    package func endPreserving(countedBy home: String) {
+        state.withLock { $0.core.leases.endPreserving(countedBy: home) }
+    }
+
     /// What `dueLeases` tells, of leases that another node counts; those that it does not count any more are left out.
     package func describe(_ ids: [LeaseID], countedBy home: String) -> [DueLease] {
         state.withLock { $0.core.describe(ids, countedBy: home) }

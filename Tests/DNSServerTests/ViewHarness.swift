@@ -102,6 +102,8 @@ final class ViewHarness: @unchecked Sendable {
         var authorities: [ResourceRecord] = []
         var additionals: [ResourceRecord] = []
         var hasOPT = false
+        /// Of the OPT record, as they are on the wire.
+        var options: [UInt8] = []
 
         /// `owner type rdata` of the answers, sorted.
         var texts: [String] { answers.map(ViewHarness.text).sorted() }
@@ -131,6 +133,7 @@ final class ViewHarness: @unchecked Sendable {
         while let found = try reader.nextRecord() {
             if found.record.type == .opt {
                 answer.hasOPT = true
+                answer.options = found.record.rdata
                 continue
             }
             switch found.section {

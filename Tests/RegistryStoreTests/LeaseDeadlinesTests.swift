@@ -37,12 +37,23 @@ struct LeaseDeadlinesTests {
         "how long an answer may be cached",
         arguments: [
             (5000, 1000, 4000), (5000, 5000, 0), (5000, 9000, 0), (.max, 9000, .max), (-1, 0, 0), (-10_001, 0, 5000),
-            (.min, 0, .max / 2),
+            (-10_002, 0, 5000), (.min, 0, .max / 2),
         ] as [(Int64, Int64, Int64)])
     func answers(number: Int64, now: Int64, expected: Int64) {
         let deadlines = LeaseDeadlines(capacity: 1)
         deadlines.set(0, number)
         #expect(deadlines.answerMilliseconds(0, now: now) == expected)
+    }
+
+    @Test("lengths elsewhere never look preserved", arguments: [0, 1, 2, 10_001, 10_002, .max - 1, .max] as [Int64])
+    func elsewhere(length: Int64) {
+        let deadlines = LeaseDeadlines(capacity: 2)
+        deadlines.set(0, LeaseDeadlines.elsewhere(lengthMilliseconds: length))
+        #expect(!deadlines.isPreserved(0))
+        #expect(deadlines.answerMilliseconds(0, now: 7) == length / 2)
+        deadlines.set(1, LeaseDeadlines.overAndPreserved)
+        #expect(deadlines.isPreserved(1))
+        #expect(!deadlines.isPreserved(LeaseDeadlines.none))
     }
 
     @Test("readers on other threads see old or new numbers, never others")

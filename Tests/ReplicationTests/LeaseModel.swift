@@ -300,7 +300,10 @@ final class LeaseModel {
         if !heartbeats.isEmpty { try feed(.heartbeats(heartbeats), to: index) }
         try feed(.tick, to: index)
         let due = registry.dueLeases(limit: 1000)
-        if !due.isEmpty { try feed(.due(due, of: registry.node, ownCount: registry.counts().leases), to: index) }
+        let own = registry.ownLeases()
+        if !due.isEmpty {
+            try feed(.due(due, of: registry.node, ownCount: own.counted, preservedCount: own.preserved), to: index)
+        }
     }
 
     func feed(_ event: LeaseEvent, to index: Int) throws {
@@ -334,6 +337,8 @@ final class LeaseModel {
             try feed(.due(registry.describe(ids, countedBy: home), of: home, ownCount: 0), to: index)
         case .expire(let ids, let home):
             pass(registry.expire(ids, countedBy: home).changes, from: index)
+        case .preserve(let ids, let home): registry.preserve(ids, countedBy: home)
+        case .endPreserving(let home): registry.endPreserving(countedBy: home)
         case .extendOwn(let pause): registry.extendLeases(afterPause: pause)
         }
     }

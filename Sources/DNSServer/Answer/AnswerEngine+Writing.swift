@@ -54,7 +54,28 @@ extension AnswerEngine {
             keptAuthorities, additionals &+ (parsed.hasEDNS ? 1 : 0))
         if truncated { counters.truncated &+= 1 }
         counters.answered &+= 1
-        return unsafe finish(parsed, out, base &+ bytes)
+        let length = unsafe finish(parsed, out, base &+ bytes)
+        return preserves ? unsafe marked(block, parsed, out, length, min(limit, capacity &- 64)) : length
+    }
+
+    /// Says in the OPT record that an answer is made only of what preservation keeps (RFC 8914 section 4.4, Stale
+    /// Answer), where there is room for it. Its TTLs are bounded by the leases themselves.
+    @inline(never)
+    private mutating func marked(
+        _ block: AnswerBlock, _ parsed: ParsedQuery, _ out: UnsafeMutableRawPointer, _ length: Int, _ limit: Int
+    ) -> Int {
+        let answers = block.answerCount
+        guard answers > 0, (0..<answers).allSatisfy({ deadlines.isPreserved(block.deadlineSlot($0)) }) else {
+            return length
+        }
+        counters.preserved &+= 1
+        guard parsed.hasEDNS, length &+ 6 <= limit else { return length }
+        // The OPT record is the last, without options so far: the length of its data comes at its end.
+        let option =
+            UInt64(6) << 48 | UInt64(EDNSOptionCode.extendedError.rawValue) << 32 | UInt64(2) << 16
+            | UInt64(ExtendedErrorCode.staleAnswer.rawValue)
+        unsafe out.storeBytes(of: option.bigEndian, toByteOffset: length &- 2, as: UInt64.self)
+        return length &+ 6
     }
 
     /// How many whole answers fit.

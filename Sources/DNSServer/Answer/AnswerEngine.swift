@@ -43,6 +43,8 @@ struct AnswerEngine: ~Copyable {
     /// Above every TTL of an answer, in seconds: bounded while the store behind the registry cannot be followed.
     var ttlMax = UInt32.max
     var unixSeconds: Int64 = 0
+    /// Whether answers may rest on leases that are over and preserved.
+    var preserves = false
     /// Whether the registry's names may be answered without asking the view.
     private var isVouchedFor = true
 
@@ -69,6 +71,7 @@ struct AnswerEngine: ~Copyable {
     mutating func enter(now: Int64, unixSeconds: Int64) {
         self.now = now
         ttlMax = deadlines.answerSecondsMax
+        preserves = deadlines.preservedCount > 0
         self.unixSeconds = unixSeconds
         isVouchedFor = view.isVouchedFor(now: now)
         view.epochs.enter(reader)

@@ -15,6 +15,8 @@ struct EngineCounters {
     var dropped: UInt64 = 0
     /// Answers composed because nobody had asked since the name changed.
     var composed: UInt64 = 0
+    /// Answers made only of what is over and preserved.
+    var preserved: UInt64 = 0
     /// Answers the kernel would not take.
     var unsent: UInt64 = 0
 
@@ -41,6 +43,7 @@ package final class EngineTotals: Sendable {
     private let truncated = Atomic<UInt64>(0)
     private let dropped = Atomic<UInt64>(0)
     private let composed = Atomic<UInt64>(0)
+    private let preserved = Atomic<UInt64>(0)
     private let unsent = Atomic<UInt64>(0)
 
     package init() {}
@@ -57,6 +60,7 @@ package final class EngineTotals: Sendable {
         if counters.truncated > 0 { truncated.add(counters.truncated, ordering: .relaxed) }
         if counters.dropped > 0 { dropped.add(counters.dropped, ordering: .relaxed) }
         if counters.composed > 0 { composed.add(counters.composed, ordering: .relaxed) }
+        if counters.preserved > 0 { preserved.add(counters.preserved, ordering: .relaxed) }
         if counters.unsent > 0 { unsent.add(counters.unsent, ordering: .relaxed) }
     }
 
@@ -68,7 +72,8 @@ package final class EngineTotals: Sendable {
             ("refused", refused.load(ordering: .relaxed)), ("formerr", formErr.load(ordering: .relaxed)),
             ("servfail", servFail.load(ordering: .relaxed)), ("other", otherRcode.load(ordering: .relaxed)),
             ("truncated", truncated.load(ordering: .relaxed)), ("dropped", dropped.load(ordering: .relaxed)),
-            ("composed", composed.load(ordering: .relaxed)), ("unsent", unsent.load(ordering: .relaxed)),
+            ("composed", composed.load(ordering: .relaxed)), ("preserved", preserved.load(ordering: .relaxed)),
+            ("unsent", unsent.load(ordering: .relaxed)),
         ]
     }
 }

@@ -8,7 +8,8 @@ public import Synchronization
 /// the slot of an entry that is gone reads a deadline in the past or one that bounds the answer, never "for ever".
 ///
 /// Numbers of 0 and more are deadlines in milliseconds of the store's monotonic clock; `Int64.max` is a suspended lease
-/// or none; a negative number is a lease that another node counts, minus its length in milliseconds.
+/// or none. A negative number tells twice the milliseconds that an answer may be cached, as `-(2 * n) - 1` of a lease
+/// that another node counts, and as `-(2 * n) - 2` of one that is over and is preserved.
 // SAFETY: `@unchecked Sendable`: the directory and its chunks are only reached through atomics, are never moved, and
 // are freed only by `deinit`. A chunk is filled before its pointer is published with release order.
 @safe @usableFromInline
@@ -56,6 +57,22 @@ package final class LeaseDeadlines: @unchecked Sendable {
         set { answerBound.store(newValue, ordering: .relaxed) }
     }
 
+    private let preserved = Atomic<Int>(0)
+
+    /// How many leases are over and preserved: while there are none, no answer needs to be looked at for it. Set by the
+    /// store's writer, read from any thread.
+    package internal(set) var preservedCount: Int {
+        get { preserved.load(ordering: .relaxed) }
+        set { preserved.store(newValue, ordering: .relaxed) }
+    }
+
+    /// The number of a lease that another node counts: answers are cached for half of its length.
+    static func elsewhere(lengthMilliseconds: Int64) -> Int64 { -(max(0, lengthMilliseconds) & ~1) - 1 }
+
+    /// The number of a lease that is over and preserved: answers are cached for 5 s, as the replication's contract has
+    /// it.
+    static let overAndPreserved: Int64 = -(2 * 5_000) - 2
+
     /// Slots that fit.
     package var capacity: Int { chunkCount * Self.chunkSize }
 
@@ -69,8 +86,15 @@ package final class LeaseDeadlines: @unchecked Sendable {
         return unsafe chunk[Int(slot & ((1 << Self.chunkBits) - 1))].load(ordering: .relaxed)
     }
 
+    /// Whether the lease of a slot is over and is kept although: as far as this node knows, which has to count it.
+    @inlinable
+    package func isPreserved(_ slot: UInt32) -> Bool {
+        let deadline = deadline(slot)
+        return deadline < 0 && deadline & 1 == 0
+    }
+
     /// How many milliseconds an answer that depends on this lease may be cached: what is left of a lease counted here,
-    /// half the length of one counted elsewhere, `Int64.max` when no lease bounds it.
+    /// half the length of one counted elsewhere, 5 s of one that is preserved, `Int64.max` when no lease bounds it.
     @inlinable
     package func answerMilliseconds(_ slot: UInt32, now: Int64) -> Int64 {
         let deadline = deadline(slot)

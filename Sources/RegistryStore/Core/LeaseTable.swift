@@ -80,6 +80,11 @@ struct LeaseTable {
     private var homeNames: HomeNames
     private var nextSerial: UInt64
     private let slotsMax: Int
+    /// Leases that this node counts, suspended ones included.
+    private(set) var ownCount = 0
+    /// Slots of leases that are over and preserved: those that this node counts, and those of homes that are gone.
+    private var ownPreserved: Set<UInt32> = []
+    private var othersPreserved: Set<UInt32> = []
     /// Granted leases that changed, for who keeps them on a disk; nil when nobody does.
     var touched: Set<Int64>?
 
@@ -137,7 +142,8 @@ struct LeaseTable {
         let deadline = deadlines.deadline(slot)
         let isSuspended = isSuspended(slot)
         // A lease counted elsewhere is shown with its whole length: what is left is known only there.
-        let remaining = deadline < 0 ? length(slot) : max(0, deadline &- now)
+        let isElsewhere = deadline < 0 && !deadlines.isPreserved(slot)
+        let remaining = isElsewhere ? length(slot) : max(0, deadline &- now)
         return LeaseInfo(
             id: id(slot), lengthMilliseconds: length(slot), remainingMilliseconds: isSuspended ? nil : remaining,
             renewedAt: renewals[Int(slot)], home: homeName(slot), isSuspended: isSuspended)
@@ -154,7 +160,7 @@ struct LeaseTable {
         var earliest: Int64?
         for slot in ids.indices where ids[slot] != 0 && isHome(UInt32(slot)) {
             let deadline = deadlines.deadline(UInt32(slot))
-            if deadline != .max, deadline < earliest ?? .max { earliest = deadline }
+            if deadline >= 0, deadline < earliest ?? .max { earliest = deadline }
         }
         return earliest
     }
@@ -197,6 +203,7 @@ struct LeaseTable {
         ids[index] = chosen
         lengths[index] = length
         homes[index] = home | (shared ? Self.sharedMark : 0)
+        if home == 0 { ownCount += 1 }
         owners[index] = .nobody
         if shared || id != nil { granted[chosen] = slot }
         if shared { touched?.insert(chosen) }
@@ -208,6 +215,8 @@ struct LeaseTable {
         let index = Int(slot)
         guard ids[index] != 0 else { return }
         wheel.cancel(slot)
+        if deadlines.isPreserved(slot) { setDeadline(slot, 0) }
+        if isHome(slot) { ownCount -= 1 }
         if isShared(slot) { touched?.insert(ids[index]) }
         if granted[ids[index]] == slot { granted[ids[index]] = nil }
         ids[index] = 0
@@ -237,14 +246,14 @@ struct LeaseTable {
         renewals[index] = now.unix &- age
         mark(slot, suspended: suspended)
         if !isHome(slot) {
-            deadlines.set(slot, -length - 1)
+            setDeadline(slot, LeaseDeadlines.elsewhere(lengthMilliseconds: length))
             wheel.cancel(slot)
         } else if suspended {
-            deadlines.set(slot, .max)
+            setDeadline(slot, .max)
             wheel.cancel(slot)
         } else {
             let deadline = now.monotonic &+ length &- age
-            deadlines.set(slot, deadline)
+            setDeadline(slot, deadline)
             wheel.schedule(slot, deadline: deadline, now: now.monotonic)
         }
     }
@@ -272,7 +281,7 @@ struct LeaseTable {
         let deadline = now.monotonic &+ lengths[Int(slot)] &- age
         renewals[Int(slot)] = max(renewals[Int(slot)], now.unix &- age)
         guard deadline > deadlines.deadline(slot) else { return }
-        deadlines.set(slot, deadline)
+        setDeadline(slot, deadline)
         wheel.schedule(slot, deadline: deadline, now: now.monotonic)
     }
 
@@ -281,6 +290,44 @@ struct LeaseTable {
         // The wheel would leave it in the bucket that has just been passed.
         wheel.cancel(slot)
         wheel.schedule(slot, deadline: time, now: now)
+    }
+
+    private mutating func setDeadline(_ slot: UInt32, _ value: Int64) {
+        if deadlines.preservedCount > 0 {
+            ownPreserved.remove(slot)
+            othersPreserved.remove(slot)
+            deadlines.preservedCount = ownPreserved.count + othersPreserved.count
+        }
+        deadlines.set(slot, value)
+    }
+
+    /// What is wrong with the counts, nil when nothing is. O(slots).
+    func checkInvariants() -> String? {
+        let used = ids.indices.filter { ids[$0] != 0 }.map { UInt32($0) }
+        if used.count(where: { isHome($0) }) != ownCount { return "the number of own leases is wrong" }
+        let preserved = used.filter { deadlines.isPreserved($0) }
+        let isSame =
+            Set(preserved.filter { isHome($0) }) == ownPreserved
+            && Set(preserved.filter { !isHome($0) }) == othersPreserved && preserved.count == deadlines.preservedCount
+        return isSame ? nil : "the preserved leases are not those that are marked"
+    }
+
+    // MARK: Leases that are over and preserved
+
+    /// Leases that this node counts and preserves.
+    var ownPreservedCount: Int { ownPreserved.count }
+
+    /// Marks a lease as over and preserved, until it is started, ended or counted elsewhere. The caller has it looked at
+    /// again.
+    mutating func preserve(_ slot: UInt32) {
+        setDeadline(slot, LeaseDeadlines.overAndPreserved)
+        if isHome(slot) { ownPreserved.insert(slot) } else { othersPreserved.insert(slot) }
+        deadlines.preservedCount = ownPreserved.count + othersPreserved.count
+    }
+
+    /// Takes the mark off the leases that another node counts: whether they are over is not known here any more.
+    mutating func endPreserving(countedBy home: String) {
+        for slot in othersPreserved where ByteOrder.same(homeName(slot), home) { rest(slot) }
     }
 
     /// The names of the nodes that count leases, in byte order. O(slots).
@@ -313,7 +360,7 @@ struct LeaseTable {
     /// Takes a slot for a lease of an external store, of which only the id is known yet; nil when `isFull`.
     mutating func allocateMirrored(_ id: LeaseID) -> UInt32? {
         guard let slot = allocate(id: id, shared: true, length: -1, home: Self.mirrorHome) else { return nil }
-        deadlines.set(slot, -Self.assumedLength - 1)
+        setDeadline(slot, LeaseDeadlines.elsewhere(lengthMilliseconds: Self.assumedLength))
         return slot
     }
 
@@ -323,7 +370,7 @@ struct LeaseTable {
         let deadline = now.monotonic &+ remaining
         lengths[Int(slot)] = length
         renewals[Int(slot)] = now.unix &- (length &- remaining)
-        deadlines.set(slot, deadline)
+        setDeadline(slot, deadline)
         wheel.schedule(slot, deadline: deadline, now: now.monotonic)
     }
 
@@ -335,19 +382,20 @@ struct LeaseTable {
 
     /// Notes that a mirrored lease ended when it was to: who looks at its entries again reads when that was.
     mutating func endMirrored(_ slot: UInt32, overdue: Int64, now: Moment) {
-        deadlines.set(slot, max(0, now.monotonic &- overdue))
+        setDeadline(slot, max(0, now.monotonic &- overdue))
         wheel.cancel(slot)
     }
 
     /// Marks a lease as counted elsewhere, how far is not known.
     mutating func rest(_ slot: UInt32) {
-        deadlines.set(slot, -max(0, lengths[Int(slot)]) - 1)
+        setDeadline(slot, LeaseDeadlines.elsewhere(lengthMilliseconds: lengths[Int(slot)]))
         wheel.cancel(slot)
     }
 
     /// Makes `home` the node that counts this lease, which the caller then starts.
     mutating func setHome(_ slot: UInt32, _ home: UInt16) {
         if isShared(slot) { touched?.insert(ids[Int(slot)]) }
+        ownCount += (home == 0 ? 1 : 0) - (isHome(slot) ? 1 : 0)
         homes[Int(slot)] = home | (homes[Int(slot)] & (Self.sharedMark | Self.suspendedMark))
     }
 
@@ -374,8 +422,11 @@ struct LeaseTable {
         setHome(record.slot, record.home)
         mark(record.slot, suspended: record.isSuspended)
         homeVersions[record.slot] = record.homeVersion
-        deadlines.set(record.slot, record.deadline)
-        if record.deadline == .max || record.deadline < 0 {
+        setDeadline(record.slot, record.deadline)
+        if record.deadline == LeaseDeadlines.overAndPreserved {
+            preserve(record.slot)
+            if isHome(record.slot) { wheel.schedule(record.slot, deadline: now, now: now) }
+        } else if record.deadline == .max || record.deadline < 0 {
             wheel.cancel(record.slot)
         } else {
             wheel.schedule(record.slot, deadline: record.deadline, now: now)

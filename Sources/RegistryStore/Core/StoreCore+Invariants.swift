@@ -20,6 +20,7 @@ extension StoreCore {
         if let problem = checkReplica() { return "replication: \(problem)" }
         if sums.entries != entryCount || sums.bytes != entryBytes { return "the sums of the entries are wrong" }
         if sums.instances != instanceCount || sums.services != serviceCount { return "the sums of services are wrong" }
+        if let problem = leases.checkInvariants() { return problem }
         for id in leases.allIDs(sharedOnly: true) {
             if let slot = leases.slot(of: id), leases.isMirrored(slot), leases.owner(slot).isEmpty {
                 return "lease \(id.rawValue) is mirrored and has no key"

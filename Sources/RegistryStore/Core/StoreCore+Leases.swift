@@ -160,13 +160,25 @@ extension StoreCore {
     }
 
     private func describe(_ slot: UInt32) -> DueLease {
-        let entry = leases.owner(slot).entries.first
+        let entries = leases.owner(slot).entries
+        let entry = entries.first
         var due = DueLease(id: leases.id(slot), namespace: .default, service: nil, serviceCount: 0)
+        due.isPreserved = leases.deadlines.isPreserved(slot)
         guard let entry, let service = entry.indexedService, let index = namespaces[entry.namespace] else { return due }
         due.namespace = entry.namespace
         due.service = service
         due.serviceCount = index.instanceCount(of: service)
+        due.instances = entries.count { ByteOrder.same($0.indexedService ?? "", service) }
         return due
+    }
+
+    /// Marks leases that are over as preserved; own ones that were renewed meanwhile are not over.
+    mutating func preserve(_ ids: [LeaseID], countedBy home: String, now: Moment) {
+        for id in ids {
+            guard let slot = slot(of: id, countedBy: home) else { continue }
+            if leases.isHome(slot), leases.deadlines.deadline(slot) > now.monotonic { continue }
+            leases.preserve(slot)
+        }
     }
 
     /// Gives every lease counted here its whole length once more, when the process stood still for more than half of

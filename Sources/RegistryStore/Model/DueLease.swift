@@ -6,6 +6,10 @@ package struct DueLease: Hashable, Sendable {
     package var service: String?
     /// Instances of that service at present, this one included.
     package var serviceCount: Int
+    /// Instances of that service which end with this lease: more than one of a granted lease.
+    package var instances = 1
+    /// Whether it was over before and is preserved since.
+    package var isPreserved = false
 
     package init(id: LeaseID, namespace: Namespace, service: String?, serviceCount: Int) {
         self.id = id

@@ -82,7 +82,7 @@ package final class Entry: Sendable {
     var indexedID: String? { derivedIdentity?.id ?? instance?.id }
 
     /// Under which service the HTTP dialects list this entry.
-    var indexedService: String? { derivedIdentity?.service ?? instance?.service }
+    package var indexedService: String? { derivedIdentity?.service ?? instance?.service }
 }
 
 /// How the HTTP dialects name an entry. Immutable.

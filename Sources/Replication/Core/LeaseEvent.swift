@@ -18,8 +18,10 @@ package enum LeaseEvent: Sendable {
     case homes([String])
     /// The leases that a node counts (`Registry.leases(countedBy:)`).
     case leases([LeaseInfo], of: String)
-    /// Leases that have run out: own ones (`Registry.dueLeases`) when `of` is this node, else those asked about.
-    case due([DueLease], of: String, ownCount: Int)
+    /// Leases that have run out: own ones (`Registry.dueLeases`) when `of` is this node, else those asked about. Of own
+    /// ones also how many there are, and how many of them are preserved (`Registry.ownLeases`); while `preserves`, also
+    /// when none is due.
+    case due([DueLease], of: String, ownCount: Int, preservedCount: Int = 0)
     /// A node that leaves says how long its leases run.
     case handover([Handover], from: String)
     /// This node leaves: its own leases.
@@ -42,6 +44,10 @@ package enum LeaseEffect: Hashable, Sendable {
     case describe([LeaseID], of: String)
     /// `Registry.expire`.
     case expire([LeaseID], of: String)
+    /// `Registry.preserve`: they are over, and do not end yet.
+    case preserve([LeaseID], of: String)
+    /// `Registry.endPreserving`: this node does not count them any more.
+    case endPreserving(of: String)
     /// `Registry.extendLeases(afterPause:)`, before anything is expired.
     case extendOwn(afterPause: Int64)
 }

@@ -16,10 +16,7 @@ extension LeaseKeeper {
     /// node saw its home go or first saw the lease; less when the home said what was left. Forgets those that are gone.
     mutating func stand(in home: String, for leases: [LeaseInfo], now: Int64) -> [LeaseEffect] {
         guard let index = absent.firstIndex(where: { sameName($0.name, home) }) else { return [] }
-        guard sameName(counter(of: home), settings.node), !leases.isEmpty else {
-            absent[index].deadlines = [:]
-            return []
-        }
+        guard sameName(counter(of: home), settings.node), !leases.isEmpty else { return absent[index].forget() }
         let handed = handedOver.first { sameName($0.home, home) }?.deadlines ?? [:]
         let known = absent[index].deadlines
         var deadlines: [LeaseID: Int64] = [:]
@@ -43,19 +40,27 @@ extension LeaseKeeper {
     }
 
     /// Ends what may end; what is preserved comes up again.
-    mutating func end(_ leases: [DueLease], of home: String, ownCount: Int, now: Int64) -> [LeaseEffect] {
+    mutating func end(
+        _ leases: [DueLease], of home: String, own: (count: Int, preserved: Int), now: Int64
+    ) -> [LeaseEffect] {
         let isOwn = sameName(home, settings.node)
         guard isOwn || !isAlive(home) else { return [] }
         var ended = leases.map(\.id)
+        var kept: [DueLease] = []
         if preserver != nil {
-            ended = preserver?.admit(leases, isOwn: isOwn, ownCount: ownCount, now: now) ?? []
+            ended = preserver?.admit(leases, own: isOwn ? own : nil, now: now) ?? []
+            let ending = Set(ended)
+            kept = leases.filter { !ending.contains($0.id) }
         }
-        noteEnded(ended.count, preserved: leases.count - ended.count, isOwn: isOwn)
+        noteEnded(ended.count, preserved: kept.count { !$0.isPreserved }, isOwn: isOwn)
         if !isOwn, let index = absent.firstIndex(where: { sameName($0.name, home) }) {
             for lease in leases { absent[index].deadlines[lease.id] = now &+ 1000 }
             for id in ended { absent[index].deadlines[id] = nil }
+            if !kept.isEmpty { absent[index].isPreserved = true }
         }
-        return ended.isEmpty ? [] : [.expire(ended, of: home)]
+        // Those that are preserved already were not renewed: that they are is not said again.
+        let fresh = kept.filter { !$0.isPreserved }.map(\.id)
+        return (ended.isEmpty ? [] : [.expire(ended, of: home)]) + (fresh.isEmpty ? [] : [.preserve(fresh, of: home)])
     }
 
     // MARK: Leaving

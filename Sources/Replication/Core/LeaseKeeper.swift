@@ -27,7 +27,7 @@ package struct LeaseKeeper: Sendable {
         package var batches = 0
         package var repeats = 0
         package var unanswered = 0
-        /// Leases that were over and were kept for now.
+        /// Leases that were over and were kept for now, each once.
         package var preserved = 0
         /// Leases of absent homes ended here.
         package var endedAsSteward = 0
@@ -41,6 +41,16 @@ package struct LeaseKeeper: Sendable {
         let name: String
         /// When each lease is over; empty while another node is the steward.
         var deadlines: [LeaseID: Int64] = [:]
+        /// Whether some of them may be preserved here.
+        var isPreserved = false
+
+        /// Counts them no more, or anew.
+        mutating func forget() -> [LeaseEffect] {
+            deadlines = [:]
+            guard isPreserved else { return [] }
+            isPreserved = false
+            return [.endPreserving(of: name)]
+        }
     }
 
     /// A lease as its home left it.
@@ -74,8 +84,8 @@ package struct LeaseKeeper: Sendable {
             return adopt(refused, syncWith: isAlive(sender) ? sender : nil)
         case .homes(let names): return lookAfter(names)
         case .leases(let leases, let home): return stand(in: home, for: leases, now: now.monotonic)
-        case .due(let leases, let home, let ownCount):
-            return end(leases, of: home, ownCount: ownCount, now: now.monotonic)
+        case .due(let leases, let home, let ownCount, let preservedCount):
+            return end(leases, of: home, own: (ownCount, preservedCount), now: now.monotonic)
         case .handover(let leases, let home): return take(leases, from: home, now: now.monotonic)
         case .leaving(let leases): return leave(leases)
         }
@@ -88,7 +98,7 @@ package struct LeaseKeeper: Sendable {
         if pause > settings.pauseMin {
             effects.append(.extendOwn(afterPause: pause))
             // Who renewed leases of absent homes could not reach this node either.
-            for index in absent.indices { absent[index].deadlines = [:] }
+            for index in absent.indices { effects += absent[index].forget() }
             nextLook = .min
         }
         let sending = outbox.tick(now, settings)
@@ -118,14 +128,16 @@ package struct LeaseKeeper: Sendable {
         members = names.sorted(by: precedes)
         let gone = before.filter { !isAlive($0) }
         let back = members.filter { name in !before.contains { sameName($0, name) } }
-        preserver?.sawMembers(alive: members.count, gone: gone.count, now: now)
+        preserver?.sawMembers(members, gone: gone, now: now)
+        var effects: [LeaseEffect] = []
+        for index in absent.indices where isAlive(absent[index].name) { effects += absent[index].forget() }
         absent = absent.filter { !isAlive($0.name) }
         // A home may be back before it was seen to be gone, and what it said when it left is no more than its past.
         handedOver.removeAll { handed in
             back.contains { sameName($0, handed.home) }
                 || now &- handed.at > Self.handoverFor && gone.contains { sameName($0, handed.home) }
         }
-        return lookAfter(gone)
+        return effects + lookAfter(gone)
     }
 
     /// The node that counts the leases of a home now: itself, or its steward.
@@ -170,7 +182,7 @@ package struct LeaseKeeper: Sendable {
     package mutating func setPreservation(_ rules: Preservation?) {
         guard preserver?.rules != rules else { return }
         preserver = rules.map { LeasePreserver($0) }
-        preserver?.sawMembers(alive: members.count, gone: 0, now: 0)
+        preserver?.sawMembers(members, gone: [], now: 0)
     }
 
     package var preservation: Preservation? { preserver?.rules }
@@ -180,6 +192,7 @@ package struct LeaseKeeper: Sendable {
 
     mutating func noteHandedOverBeyondLimit(_ count: Int) { counts.handedOverBeyondLimit += count }
 
+    /// - Parameter preserved: those that were not preserved before.
     mutating func noteEnded(_ count: Int, preserved: Int, isOwn: Bool) {
         counts.preserved += preserved
         if !isOwn { counts.endedAsSteward += count }

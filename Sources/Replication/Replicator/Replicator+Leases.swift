@@ -10,7 +10,9 @@ extension Replicator {
         if !heartbeats.isEmpty { feed(.heartbeats(heartbeats)) }
         feed(.tick)
         let due = registry.dueLeases(limit: Self.dueMax)
-        if !due.isEmpty { feed(.due(due, of: settings.node, ownCount: registry.counts().leases)) }
+        guard !due.isEmpty || keeper.preserves else { return }
+        let own = registry.ownLeases()
+        feed(.due(due, of: settings.node, ownCount: own.counted, preservedCount: own.preserved))
     }
 
     mutating func feed(_ event: LeaseEvent) {
@@ -34,6 +36,8 @@ extension Replicator {
         case .describe(let ids, let home):
             feed(.due(registry.describe(ids, countedBy: home), of: home, ownCount: 0))
         case .expire(let ids, let home): registry.expire(ids, countedBy: home)
+        case .preserve(let ids, let home): registry.preserve(ids, countedBy: home)
+        case .endPreserving(let home): registry.endPreserving(countedBy: home)
         case .extendOwn(let pause): registry.extendLeases(afterPause: pause)
         }
     }

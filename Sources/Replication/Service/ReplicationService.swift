@@ -230,6 +230,7 @@ package final class ReplicationService: GossipApplication {
                 agreements: replicator.agreements, now: clock.monotonicMilliseconds(),
                 counters: replicator.counters, leases: replicator.keeper.counts,
                 preserves: replicator.keeper.preserves, preservation: replicator.keeper.preservation,
+                preservedLeases: registry.deadlines.preservedCount,
                 clock: replicator.clockVerdict, queued: replicator.queued, messagesDropped: inbox.dropped,
                 sync: sync.counters)
         }
@@ -250,6 +251,8 @@ package struct ReplicationStatus: Sendable {
     /// Whether leases whose time is over are being kept.
     package let preserves: Bool
     package let preservation: Preservation?
+    /// Leases that are over and that this node keeps, since too many were at once or since their service ends slowly.
+    package let preservedLeases: Int
     package let clock: ClockWatch.Verdict
     package let queued: (count: Int, bytes: Int)
     /// Messages that came faster than they could be looked at.

@@ -107,7 +107,7 @@ enum ReplicationMetrics {
     private static func leases(_ status: ReplicationStatus) -> [MetricFamily] {
         [
             counter("leases_adopted", "Leases that this node became the home of.", status.leases.adopted),
-            counter("leases_preserved", "Times that a lease was over and kept.", status.leases.preserved),
+            counter("leases_preserved", "Leases that were over and kept.", status.leases.preserved),
             counter("leases_ended_as_steward", "Leases of absent homes ended here.", status.leases.endedAsSteward),
             counter("heartbeat_batches", "Batches of heartbeats sent to homes.", status.leases.batches),
             counter("heartbeat_batches_repeated", "Batches sent again.", status.leases.repeats),
@@ -127,6 +127,7 @@ enum ReplicationMetrics {
             gauge("peers", "Other members that replicate.", status.peers.count),
             gauge("ready", "Whether this node has what was there when it came.", status.phase == .ready ? 1 : 0),
             gauge("preserving", "Whether leases are kept although they are over.", status.preserves ? 1 : 0),
+            gauge("leases_overdue", "Leases that are over and kept by this node now.", status.preservedLeases),
             family(
                 "clock_offset_seconds", .gauge, "The others' clocks minus this one's, when it is over half a second.",
                 [MetricSample(Double(offset) / 1_000)]),

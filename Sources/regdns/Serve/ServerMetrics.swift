@@ -15,6 +15,9 @@ enum ServerMetrics {
                 "regdns_dns_responses_total", .counter, help: "Answers by outcome.",
                 samples: answers.map { MetricSample(sum($0), labels: [("outcome", $0)]) }),
             counter("regdns_dns_truncated_total", "Answers with TC.", sum("truncated")),
+            counter(
+                "regdns_dns_preserved_total", "Answers made only of leases that are over and preserved.",
+                sum("preserved")),
             counter("regdns_dns_composed_total", "Answers composed because the name had changed.", sum("composed")),
             counter("regdns_dns_unsent_total", "Answers the kernel would not take.", sum("unsent")),
             gauge("regdns_dns_names", "Owner names in the view.", dns.view.counts.names),

@@ -23,6 +23,8 @@ package struct ClusterViolation: Error, Hashable, Sendable, CustomStringConverti
         case readiness = "I12"
         /// The last version of all is what everybody shows.
         case lastWriter = "C5"
+        /// What is over is preserved as long as, and ends as slowly as the rules say.
+        case preservation = "C8"
     }
 
     package let invariant: Invariant
@@ -168,6 +170,9 @@ struct ClusterBooks {
         byKey[key].append(made)
         lastMade = now
     }
+
+    /// Notes that an operation is told again that had gone out of the world.
+    mutating func noteRevived(at now: Int64) { lastMade = now }
 
     /// What a node knows of keys, also where nothing shows: removals of what it never had.
     mutating func look(at node: Int, _ registry: Registry, now: Int64) throws(ClusterViolation) {

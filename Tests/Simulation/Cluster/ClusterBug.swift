@@ -52,12 +52,21 @@ package enum ClusterBug: String, CaseIterable, Sendable {
     case pullPretended
     /// Operations from the future are refused.
     case futureRefused
+    /// Leases are preserved for ever.
+    case preservedForEver
+    /// However many leases are over at once, they end at once.
+    case preservedNot
+    /// What is preserved cannot be removed by others.
+    case preservedUnremovable
 
     /// Makes sure that what the bug is about happens.
     package func prepare(_ scenario: inout ClusterScenario) {
         scenario.nodes = min(scenario.nodes, 5)
         scenario.actions = max(scenario.actions, 60)
         scenario.isSealed = false
+        // What is preserved would hide what ends wrongly.
+        scenario.preservation = 0
+        scenario.faults.removeAll { $0.kind == .silence }
         let (warm, calm) = (scenario.warmUp, scenario.calmAt)
         switch self {
         case .originReused:
@@ -127,6 +136,14 @@ package enum ClusterBug: String, CaseIterable, Sendable {
         case .deafToItself:
             scenario.faults.append(ClusterFault(.pause, at: warm + 1_000, length: 8_000, node: 0))
             scenario.faults.append(ClusterFault(.crash, at: warm + 15_000, length: 1_000, node: 0))
+        case .preservedForEver, .preservedNot, .preservedUnremovable:
+            scenario.nodes = 3
+            scenario.lease = 6_000
+            scenario.preservation = 3_000
+            scenario.preservedMax = self == .preservedForEver ? 8_000 : 20_000
+            scenario.renewing = 12
+            scenario.actions = 150
+            scenario.faults = [ClusterFault(.silence, at: warm + 5_000, length: 25_000, amount: 1)]
         }
         let nodes = scenario.nodes
         scenario.faults.removeAll { $0.node >= nodes || $0.other >= nodes }
@@ -184,6 +201,20 @@ struct ClusterPlanted {
         shift.advance(milliseconds: 60_000)
         _ = registry.restore(content, isRenamed: false)
         shift.advance(milliseconds: -60_000)
+    }
+
+    /// The rules of preservation that a process has.
+    func rules(_ rules: Preservation?) -> Preservation? {
+        guard var rules else { return nil }
+        switch bug {
+        case .preservedForEver: rules.max = .max / 4
+        case .preservedNot:
+            rules.leasesMin = 1_000
+            rules.membersPercent = 100
+            rules.instancesMin = 1_000
+        default: break
+        }
+        return rules
     }
 
     // MARK: Members
@@ -258,6 +289,7 @@ struct ClusterPlanted {
     private static let rewriting: Set<ClusterBug> = [
         .oldBatches, .twoHomes, .digestsAgree, .operationLeftOut, .removalsLeftOut, .contextAhead,
         .duplicatesAsNew, .futureRefused, .rangesClaimed, .deltaInsteadOfReset, .sessionJoinedEarly,
+        .preservedUnremovable,
     ]
 
     func incoming(_ bytes: [UInt8], at node: ClusterNode, _ world: ClusterWorld) -> [[UInt8]] {
@@ -288,6 +320,7 @@ struct ClusterPlanted {
         switch bug {
         case .twoHomes: operation.lease?.home = node.name
         case .futureRefused: if isFuture(operation, at: node) { return nil }
+        case .preservedUnremovable: if isOfPreserved(operation, registry) { return nil }
         case .duplicatesAsNew:
             let version = operation.version
             let isOld = Int64(version.hlc >> 16) < node.moment.unix - 2_000
@@ -305,6 +338,14 @@ struct ClusterPlanted {
 
     private func isFuture(_ operation: RemoteOperation, at node: ClusterNode) -> Bool {
         Int64(operation.version.hlc >> 16) > node.moment.unix + 10_000
+    }
+
+    /// Whether an operation removes what is preserved here.
+    private func isOfPreserved(_ operation: RemoteOperation, _ registry: Registry) -> Bool {
+        guard operation.version.kind == .delete,
+            let entry = registry.entry(namespace: operation.namespace, key: operation.key)
+        else { return false }
+        return registry.deadlines.isPreserved(entry.deadlineSlot)
     }
 
     private func claim(_ version: Version, _ registry: Registry) {
@@ -345,9 +386,14 @@ struct ClusterPlanted {
 
     /// What a receiver makes of it.
     func received(_ page: SyncPage, at node: ClusterNode) -> SyncPage {
-        guard bug == .futureRefused else { return page }
         var page = page
-        page.operations.removeAll { isFuture($0, at: node) }
+        switch bug {
+        case .futureRefused: page.operations.removeAll { isFuture($0, at: node) }
+        case .preservedUnremovable:
+            guard let registry = node.process?.registry else { break }
+            page.operations.removeAll { isOfPreserved($0, registry) }
+        default: break
+        }
         return page
     }
 }

@@ -96,10 +96,19 @@ extension ClusterWorld {
 
     /// Nodes that a client can talk to, its own first.
     private func reachable(from location: Int) -> [ClusterNode] {
+        guard !isSilent(location) else { return [] }
         let others = nodes.indices.filter { $0 != location }.shuffled(using: &clientRandom)
         return ([location] + others).map { nodes[$0] }.filter { node in
             guard let process = node.running, process.isReady, !node.isLeaving else { return false }
             return node.number == location || passes(location, node.number)
+        }
+    }
+
+    /// Whether clients of a machine reach nobody.
+    private func isSilent(_ location: Int) -> Bool {
+        active.contains { place in
+            let fault = scenario.faults[place]
+            return fault.kind == .silence && (fault.amount == 1 || fault.node == location)
         }
     }
 
@@ -244,6 +253,10 @@ extension ClusterWorld {
         let client = clients[index]
         tell("\(client.name) of n\(client.location) acts")
         if client.kind == .contested { return contest(index) }
+        if scenario.preservation > 0, client.isLeased, !client.isOn || isSilent(client.location), clientRandom.oneIn(3)
+        {
+            return removeByOperator(index)
+        }
         guard client.isOn else { return start(index) }
         switch clientRandom.below(10) {
         case 0...2: change(index)
@@ -278,6 +291,16 @@ extension ClusterWorld {
         }
         // A client with a lease goes whatever the answer; without one it stays until somebody takes the removal.
         if client.isLeased || done?.answer == .done { clients[index].stop(at: now) }
+    }
+
+    /// Somebody else removes what a client has, which may be kept by then though its lease is over.
+    private func removeByOperator(_ index: Int) {
+        let targets = nodes.filter { $0.running?.isReady == true && !$0.isLeaving }.shuffled(using: &clientRandom)
+        let keys = clients[index].keys
+        let done = ask(targets) { (registry) throws(RegistryError) in
+            try registry.apply(keys.map { .delete(namespace: .default, key: $0) })
+        }
+        if done != nil, clients[index].isOn { clients[index].stop(at: now) }
     }
 
     /// The same key is written from two sides.

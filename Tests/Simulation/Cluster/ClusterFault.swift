@@ -37,6 +37,8 @@ package struct ClusterFault: Hashable, Sendable {
         case jump
         /// Somebody sends packets again that he recorded, and rubbish; `amount` a second.
         case babble
+        /// Clients on the machine of `node` reach nobody, though nodes reach each other; `amount` 1: no client does.
+        case silence
 
         /// Whether clients and checks have to do with it: views, leases or times are not what they should be.
         var isQuiet: Bool {

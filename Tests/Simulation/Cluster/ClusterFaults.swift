@@ -34,7 +34,7 @@ extension ClusterWorld {
         case .babble:
             network.isRecording = true
             heap.insert(.babble(place), at: now)
-        case .offset, .drift: break
+        case .offset, .drift, .silence: break
         }
     }
 
@@ -59,7 +59,7 @@ extension ClusterWorld {
         case .late: node.late = 0
         case .jump: node.clock.shiftWallClock(milliseconds: -fault.amount)
         case .babble: network.isRecording = false
-        case .offset, .drift: break
+        case .offset, .drift, .silence: break
         }
     }
 
@@ -140,6 +140,17 @@ extension ClusterWorld {
 
     // MARK: Strangers
 
+    /// An operation that went with the last process that knew of it is as good as a new one when somebody sends it again.
+    private func noteRevived(_ operations: [RemoteOperation], at node: ClusterNode) {
+        guard let registry = node.running?.registry else { return }
+        let context = registry.context()
+        let isNews = operations.contains {
+            $0.version.origin != registry.origin
+                && !context.contains(origin: $0.version.origin, sequence: $0.version.sequence)
+        }
+        if isNews { books.noteRevived(at: now) }
+    }
+
     /// Sends something recorded, or rubbish.
     func babble(_ place: Int) {
         guard active.contains(place) else { return }
@@ -155,8 +166,12 @@ extension ClusterWorld {
         }
         guard !network.recorded.isEmpty else { return }
         let old = network.recorded[networkRandom.below(network.recorded.count)]
+        switch try? Frame(decoding: old.bytes).body {
         // Clocks in old digests are lies that nothing but the key protects from.
-        if case .digest? = try? Frame(decoding: old.bytes).body { return }
+        case .digest?: return
+        case .delta(let operations)?: noteRevived(operations, at: nodes[old.to])
+        default: break
+        }
         for bytes in planted.incoming(old.bytes, at: nodes[old.to], self) { give(.message(bytes), to: nodes[old.to]) }
     }
 }

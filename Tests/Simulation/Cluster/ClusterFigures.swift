@@ -24,6 +24,10 @@ package struct ClusterFigures: Sendable {
     package var lateKeys = 0
     package var adopted = 0
     package var endedAsSteward = 0
+    /// Runs with preservation, leases that were kept by it, and ends of leases that were looked at for it.
+    package var preservingRuns = 0
+    package var preserved = 0
+    package var keepingChecks = 0
     package var stickChecks = 0
     /// Times that a node did not know a client that had been acknowledged before.
     package var lostRegistrations = 0
@@ -45,6 +49,7 @@ package struct ClusterFigures: Sendable {
     /// Takes in what the processes counted at last.
     mutating func finish(_ world: ClusterWorld) {
         runs = 1
+        preservingRuns = world.scenario.preservation > 0 ? 1 : 0
         virtualSeconds = world.now / 1_000_000
         operations = world.books.made.count
         lateKeys = world.books.late.count
@@ -59,6 +64,7 @@ package struct ClusterFigures: Sendable {
             repairs += replicator.counters.repairs
             adopted += replicator.keeper.counts.adopted
             endedAsSteward += replicator.keeper.counts.endedAsSteward
+            preserved += replicator.keeper.counts.preserved
         }
     }
 
@@ -77,6 +83,7 @@ package struct ClusterFigures: Sendable {
             \.runs, \.events, \.packets, \.packetBytes, \.flipped, \.unreadable, \.babbled, \.pulls, \.pullsFailed,
             \.pages, \.sessions, \.packetSessions, \.packetSessionsFailed, \.resets, \.repairs, \.divergences,
             \.freshStarts, \.operations, \.lateKeys, \.adopted, \.endedAsSteward, \.stickChecks, \.lostRegistrations,
+            \.preservingRuns, \.preserved, \.keepingChecks,
         ]
     }
 
@@ -107,6 +114,7 @@ package struct ClusterFigures: Sendable {
             \(repairs) repairs, \(freshStarts) fresh starts
             leases: \(adopted) adopted, \(endedAsSteward) ended by stewards, \(lostRegistrations) registered again, \
             \(stickChecks) looks at clients that stay with a node
+            preservation: \(preservingRuns) runs, \(preserved) leases kept, \(keepingChecks) ends looked at
             arrival of operations, ms: p50 \(share(0.5)), p90 \(share(0.9)), p99 \(share(0.99)); keys set aside: \
             \(lateKeys)
             worst: heal \(healMilliseconds) ms, equal after \(convergenceMilliseconds) ms (I3), stopped and there \

@@ -76,6 +76,8 @@ final class ClusterProcess {
     /// When it last began anew, in microseconds.
     var freshAt: Int64?
     var fencedAt: Int64?
+    /// What its preservation is to do.
+    var keeping = ClusterKeeping()
 
     init(
         member: SimulatedNode, replicator: Replicator, registry: Registry, observer: ClusterObserver, boot: Int,

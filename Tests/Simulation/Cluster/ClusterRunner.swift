@@ -87,6 +87,7 @@ package struct ClusterShrinker {
             hasShrunk = try attempt { $0.isSerf = false } || hasShrunk
             hasShrunk = try attempt { $0.hasDisk = false } || hasShrunk
             hasShrunk = try attempt { $0.tombstones = 86_400 } || hasShrunk
+            hasShrunk = try attempt { $0.preservation = 0 } || hasShrunk
         }
     }
 

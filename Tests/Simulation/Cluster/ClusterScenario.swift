@@ -1,5 +1,6 @@
 package import Memberlist
 import RegdnsTestKit
+package import Replication
 
 /// Everything that a run follows from. `draw` makes one of a seed, `text` writes it down to be replayed.
 package struct ClusterScenario: Hashable, Sendable {
@@ -49,6 +50,10 @@ package struct ClusterScenario: Hashable, Sendable {
     package var lease: Int64 = 9_000
     /// What clients do beside heartbeats, in a minute.
     package var actions = 60
+    /// Milliseconds of the window of preservation; 0: leases that are over end.
+    package var preservation: Int64 = 0
+    /// Milliseconds that leases are kept by it before they end one after the other.
+    package var preservedMax: Int64 = 20_000
     package var faults: [ClusterFault] = []
 
     package init(seed: UInt64) { self.seed = seed }
@@ -58,6 +63,17 @@ package struct ClusterScenario: Hashable, Sendable {
 
     /// Whether all clocks show the same time.
     package var hasEqualClocks: Bool { !faults.contains { [.offset, .drift, .jump].contains($0.kind) } }
+
+    /// The rules of preservation, when there is any. A few leases are many here.
+    package var rules: Preservation? {
+        guard preservation > 0 else { return nil }
+        var rules = Preservation()
+        rules.window = preservation
+        rules.max = preservedMax
+        rules.leasesMin = 1
+        rules.instancesMin = 2
+        return rules
+    }
 
     // MARK: Drawing
 
@@ -92,13 +108,39 @@ package struct ClusterScenario: Hashable, Sendable {
             drawn.actions = max(drawn.actions, 60)
         }
         drawn.drawFaults(&random)
+        drawn.drawPreservation()
         return drawn
     }
+
+    /// In every second run leases are preserved. Drawn by itself: the rest of the scenario is as it would be otherwise,
+    /// but for the memory of removals. The quiet time is long then, and after a minute of it digests come every 10 s by
+    /// lot: too seldom for a node that takes half a minute without one for having been alone.
+    private mutating func drawPreservation() {
+        var random = SeededRandom(seed: seed ^ 0x9e5e_4e_71)
+        guard random.oneIn(2) else { return }
+        tombstones = 86_400
+        preservation = [2_000, 4_000, 6_000][random.below(3)]
+        preservedMax = [8_000, 15_000, 20_000][random.below(3)]
+        renewing += random.below(5)
+        putting += random.below(4)
+        for _ in 0..<random.below(3) {
+            let length = lease + Int64(random.below(20_000))
+            let at = warmUp + Int64(random.below(Int(max(1, chaos - length))))
+            faults.append(
+                ClusterFault(
+                    .silence, at: at, length: min(length, calmAt - at), node: random.below(nodes),
+                    amount: Int64(random.below(2))))
+        }
+        sortFaults()
+    }
+
+    private mutating func sortFaults() { faults.sort { ($0.at, $0.text) < ($1.at, $1.text) } }
 
     private mutating func drawFaults(_ random: inout SeededRandom) {
         // One run in twelve has none at all: then the bounds of calm times are looked at from the first moment.
         guard !random.oneIn(12) else { return }
-        let all = ClusterFault.Kind.allCases
+        // Silence is nothing to nodes that preserve nothing.
+        let all = ClusterFault.Kind.allCases.filter { $0 != .silence }
         var kinds = all.filter { _ in random.oneIn(4) }
         if kinds.isEmpty { kinds = [all[random.below(all.count)]] }
         for kind in kinds {
@@ -113,7 +155,7 @@ package struct ClusterScenario: Hashable, Sendable {
                 for _ in 0..<1 + random.below(3) { drawTrouble(kind, &random) }
             }
         }
-        faults.sort { ($0.at, $0.text) < ($1.at, $1.text) }
+        sortFaults()
     }
 
     /// What lasts for the whole time of faults.
@@ -182,6 +224,7 @@ extension ClusterScenario {
             guard parts.count == 2, read(parts[0], parts[1]) else { return nil }
         }
         guard (2...64).contains(nodes), tick > 0, lease > 0, page > 0, latency > 0, chaos >= 0, warmUp >= 0,
+            preservation >= 0, preservedMax >= 0,
             faults.allSatisfy({ $0.node < nodes && $0.other < nodes })
         else { return nil }
     }
@@ -215,6 +258,7 @@ extension ClusterScenario {
             ("queue", \.queue.wide), ("rate", \.rate.wide), ("renewing", \.renewing.wide),
             ("putting", \.putting.wide), ("permanent", \.permanent.wide), ("granted", \.granted.wide),
             ("contested", \.contested.wide), ("lease", \.lease), ("actions", \.actions.wide),
+            ("preservation", \.preservation), ("preservedmax", \.preservedMax),
         ]
     }
 }

@@ -35,7 +35,7 @@ extension ClusterWorld {
     private var grace: Int64 { max(10_000_000, lease / 2) }
 
     /// How long a stopped client's entry may be there: a home that came back counts anew once it has heard of it.
-    private var staleBound: Int64 { lease + grace + 2 * bound + 2_000_000 }
+    private var staleBound: Int64 { lease + grace + 2 * bound + 2_000_000 + preservedBound }
 
     /// How long the membership may take to be whole again.
     private static let healBound: Int64 = 60_000_000
@@ -61,8 +61,8 @@ extension ClusterWorld {
         if watch.samples.isMultiple(of: 40) { checkBooks(live) }
         guard now >= scenario.calmAt * 1_000 else { return }
         checkEquality(live)
-        let rest = lease + grace + 2 * bound + 4_000_000
-        if let since = watch.calmSince, now >= max(since, scenario.calmAt * 1_000) + rest {
+        let rest = staleBound + 2_000_000
+        if let since = watch.calmSince, now >= max(since, scenario.calmAt * 1_000) + rest, isToldOfEnds {
             checkEnd(live)
             watch.isOver = true
         } else if watch.calmSince == nil, now > scenario.calmAt * 1_000 + Self.healBound {
@@ -98,6 +98,7 @@ extension ClusterWorld {
         for client in clients where client.isLeased {
             if client.isOn {
                 checkPresence(of: client, live)
+                checkMarks(of: client, live)
             } else if let calm = watch.calmSince, client.offSince > 0 {
                 checkAbsence(of: client, since: max(calm, client.offSince), live)
             }
@@ -182,7 +183,7 @@ extension ClusterWorld {
         return since == 0 || now - since > lease + grace + 10_000_000
     }
 
-    private func home(of key: [UInt8], _ process: ClusterProcess) -> String? {
+    func home(of key: [UInt8], _ process: ClusterProcess) -> String? {
         guard let entry = process.registry.entry(namespace: .default, key: key), let lease = entry.lease else {
             return nil
         }
@@ -195,7 +196,9 @@ extension ClusterWorld {
         for (node, process) in live where process.isReady {
             for key in client.keys where process.answers(key, now: node.clock.now) {
                 figures.staleMilliseconds = max(figures.staleMilliseconds, (now - since) / 1_000)
-                guard now - since > staleBound, !books.late.contains(books.number(of: key)) else { continue }
+                guard now - since > staleBound, !books.late.contains(books.number(of: key)), !mayStay(key) else {
+                    continue
+                }
                 fail(
                     .staleness,
                     "\(client.name) stopped at \(client.offSince / 1_000) ms, all is well since \(since / 1_000) ms, "
@@ -386,7 +389,7 @@ extension ClusterWorld {
                     if client.isOn, isSteady, !isThere {
                         fail(.absence, "\(client.name) renews and is not there at n\(node.number) in the end")
                     }
-                    if !client.isOn, isThere {
+                    if !client.isOn, isThere, !mayStay(key) {
                         fail(.staleness, "\(client.name) has stopped and is there at n\(node.number) in the end")
                     }
                 }

@@ -186,6 +186,7 @@ package final class ClusterWorld {
         var settings = ReplicatorSettings(node: node.name, expectsPeers: true)
         settings.queuedBytesMax = scenario.queue
         settings.announcedBytesPerSecond = scenario.rate
+        settings.preservation = planted.rules(scenario.rules)
         let replicator = Replicator(settings, registry: registry, now: node.moment)
         let process = ClusterProcess(
             member: member, replicator: replicator, registry: registry, observer: observer, boot: node.boots,
@@ -246,8 +247,15 @@ package final class ClusterWorld {
 
     /// What a tick brings, apart from its time.
     func step(_ node: ClusterNode) {
-        guard node.running != nil else { return }
-        give(.tick, to: node)
+        guard let process = node.running else { return }
+        if let rules = scenario.rules {
+            node.setClock(now)
+            process.keeping.beforeTick(process.registry)
+            give(.tick, to: node)
+            checkKeeping(of: node, process, rules)
+        } else {
+            give(.tick, to: node)
+        }
         lookAtPhase(of: node)
     }
 
@@ -294,7 +302,12 @@ package final class ClusterWorld {
         planted.left(Set(process.peers).subtracting(names), process)
         process.peers = names
         tell("n\(node.number) sees \(names)")
-        give(.peers(planted.peers(names, of: node, process)), to: node)
+        let heard = planted.peers(names, of: node, process)
+        if let rules = scenario.rules {
+            node.setClock(now)
+            process.keeping.sawPeers(heard, rules, now: node.moment.monotonic)
+        }
+        give(.peers(heard), to: node)
     }
 
     /// Gives the replicator an event, and does what it wants.
@@ -344,6 +357,9 @@ package final class ClusterWorld {
                 tell("n\(node.number) \(String(decoding: change.key, as: UTF8.self)) \(change.version.brief)")
                 if change.kind == .expiry {
                     if change.version.origin == process.origin {
+                        if scenario.preservation > 0, let ended = change.previous {
+                            process.keeping.ended.append(ended)
+                        }
                         checkExpiry(of: change.key, change.previous?.version, by: node, process)
                     } else {
                         checkGivenUp(change, by: node, process)
