@@ -100,6 +100,13 @@ package final class GossipNode: Sendable {
         try? await done?.get()
     }
 
+    /// After a `leave` that is done: makes this node a member again, of nobody's cluster before the next `join`. A node
+    /// that has not left is left as it is.
+    package func comeBack(meta: [UInt8]) async throws(GossipNodeError) {
+        guard meta.count <= CoreSettings.maxMetaOctets else { throw .metaTooLong(meta.count) }
+        try await on { $0.give(.comeBack(meta: meta)) }
+    }
+
     /// Closes all sockets at once. Nobody is told: without `leave` the others take this node for dead.
     package func shutdown() async {
         try? await on { $0.stop() }

@@ -88,9 +88,61 @@ struct ClusterTests {
         #expect(try await nodes[1].ask(.POST, "leave").status == 200)
         try await nodes[0].sees([("n1", "alive"), ("n2", "left")], within: .seconds(5))
         #expect(try await nodes[1].ask(.POST, "leave").status == 409)
-        #expect(try await nodes[1].ask(.POST, "join", #"{"addresses":["\#(nodes[0].gossip)"]}"#).status == 409)
+        let refused = try await nodes[1].ask(.POST, "force-leave/n1")
+        #expect(refused.status == 409)
+        #expect(String(decoding: refused.body, as: UTF8.self).contains("POST /api/v1/cluster/join brings it back"))
         #expect(try await nodes[1].server.run("add", "web", "10.0.0.7:80").status == 0)
         #expect(try await nodes[1].server.run("lookup", "web.skydns.local").output == "10.0.0.7\n")
+    }
+
+    @Test("A node that left comes back by a join: alive everywhere, and ready with what the others have")
+    func comeBack() async throws {
+        let nodes = try await ClusterNode.cluster(3)
+        let (first, second, last) = (nodes[0], nodes[1], nodes[2])
+        #expect(try await last.server.run("add", "old", "10.0.0.7:80", "--id", "a").status == 0)
+        _ = try await first.eventuallyFinds("old", "10.0.0.7")
+        let incarnation = try #require(try await first.incarnation(of: "n3"))
+        #expect(try await last.ask(.POST, "leave").status == 200)
+        for node in [first, second] { try await node.sees([("n1", "alive"), ("n2", "alive"), ("n3", "left")]) }
+        #expect(try await last.server.get("/readyz") == 200)
+        #expect(try await last.server.run("add", "alone", "10.0.0.8:80", "--id", "b").status == 0)
+        #expect(try await first.server.run("add", "meanwhile", "10.0.0.9:80", "--id", "c").status == 0)
+        #expect(try await first.server.run("delete", "old/a").status == 0)
+        #expect(try await last.server.run("get", "old").status == 0)
+
+        // Nobody there: nothing changes, and it says so.
+        let silent = try await last.ask(.POST, "join", #"{"addresses":["127.0.0.1:1"]}"#)
+        #expect(silent.status == 502)
+        #expect(String(decoding: silent.body, as: UTF8.self).contains("this node stays out of its cluster"))
+        #expect(try await last.ask(.POST, "leave").status == 409)
+        #expect(try await last.server.get("/readyz") == 200)
+        let status = try await last.status()
+        #expect(status.contains("alone until it joins again or is restarted"), "\(status)")
+
+        let joined = try await last.json(.POST, "join", #"{"addresses":["\#(second.gossip)"]}"#)
+        #expect(joined.member("joined")?.arrayValue?.first?.stringValue == second.gossip)
+        // Ready only with what the others have.
+        _ = try await eventually("ready again") { try await last.server.get("/readyz") == 200 ? true : nil }
+        #expect(try await last.server.run("get", "meanwhile").status == 0)
+        #expect(try await last.server.run("get", "old").status == 1)
+        _ = try await last.eventuallyFinds("meanwhile", "10.0.0.9")
+        for node in nodes {
+            try await node.sees([("n1", "alive"), ("n2", "alive"), ("n3", "alive")])
+            _ = try await node.eventuallyFinds("alone", "10.0.0.8")
+            #expect(try #require(try await node.incarnation(of: "n3")) > incarnation)
+        }
+        _ = try await eventually("told as ready") { () -> Bool? in
+            let member = try await first.members().first { $0.member("name")?.stringValue == "n3" }
+            return member?.member("ready")?.boolValue == true ? true : nil
+        }
+        _ = try await eventually("nothing is degraded") { () -> Bool? in
+            try await last.status().contains("this node has left") ? nil : true
+        }
+        // And once more, as often as one likes.
+        #expect(try await last.ask(.POST, "leave").status == 200)
+        try await first.sees([("n1", "alive"), ("n2", "alive"), ("n3", "left")])
+        #expect(try await last.ask(.POST, "join", #"{"addresses":["\#(first.gossip)"]}"#).status == 200)
+        for node in nodes { try await node.sees([("n1", "alive"), ("n2", "alive"), ("n3", "alive")]) }
     }
 
     @Test("Members are joined over HTTP, and nobody at an address is told")
@@ -211,6 +263,20 @@ struct ClusterTests {
         #expect(joined.contains(#""address":"\#(second.gossip)""#), "\(joined)")
         second.server.process.signal(SIGTERM)
         _ = try await seen.line(beginning: #"left {"node":"n2""#, within: .seconds(20))
+    }
+}
+
+extension ClusterNode {
+    /// Waits until the DNS answers a service with this address.
+    fileprivate func eventuallyFinds(_ service: String, _ address: String) async throws -> Bool {
+        try await eventually("\(name) answers \(service)") { () -> Bool? in
+            try await server.run("lookup", "\(service).skydns.local").output == "\(address)\n" ? true : nil
+        }
+    }
+
+    /// The incarnation that this node knows of a member.
+    fileprivate func incarnation(of member: String) async throws -> Int64? {
+        try await members().first { $0.member("name")?.stringValue == member }?.member("incarnation")?.int64Value
     }
 }
 

@@ -15,6 +15,8 @@ package enum CoreEvent: Hashable, Sendable {
     case join([GossipAddress])
     /// Tell everybody, and report `leaveDone`.
     case leave
+    /// After `leaveDone`: be a member again, with this metadata. Nobody is called before the next `join`.
+    case comeBack(meta: [UInt8])
     /// Give up a dead member: it counts as left, and is not called any more.
     case forceLeave(NodeName)
     case updateMeta([UInt8])

@@ -9,6 +9,7 @@ extension LeaseKeeper {
             absent.append(AbsentHome(name: home))
         }
         absent.sort { precedes($0.name, $1.name) }
+        guard !hasLeft else { return [] }
         return absent.filter { sameName(counter(of: $0.name), settings.node) }.map { .list(of: $0.name) }
     }
 
@@ -16,7 +17,7 @@ extension LeaseKeeper {
     /// node saw its home go or first saw the lease; less when the home said what was left. Forgets those that are gone.
     mutating func stand(in home: String, for leases: [LeaseInfo], now: Int64) -> [LeaseEffect] {
         guard let index = absent.firstIndex(where: { sameName($0.name, home) }) else { return [] }
-        guard sameName(counter(of: home), settings.node), !leases.isEmpty else {
+        guard !hasLeft, sameName(counter(of: home), settings.node), !leases.isEmpty else {
             absent[index].deadlines = [:]
             return []
         }
@@ -64,7 +65,9 @@ extension LeaseKeeper {
     private static let handoverMax = 100
 
     /// Tells the node that will be the steward how long the own leases run.
-    func leave(_ leases: [LeaseInfo]) -> [LeaseEffect] {
+    mutating func leave(_ leases: [LeaseInfo]) -> [LeaseEffect] {
+        hasLeft = true
+        for index in absent.indices { absent[index].deadlines = [:] }
         let others = members.filter { !sameName($0, settings.node) }
         guard let steward = Rendezvous.steward(of: settings.node, among: others) else { return [] }
         let running = leases.compactMap { lease in

@@ -31,7 +31,6 @@ struct GossipControl: ClusterControl {
     }
 
     func join(_ addresses: [String]) async throws(ClusterError) -> ClusterJoin {
-        guard !service.hasLeft else { throw .left }
         var targets: [GossipAddress] = []
         for text in addresses {
             // What is no address and what has none are one to who asks.
@@ -43,17 +42,20 @@ struct GossipControl: ClusterControl {
             targets += found.filter { !targets.contains($0) }
         }
         let dialled = targets
-        let joined = try await ask { node throws(GossipNodeError) in try await node.join(dialled) }
-        return ClusterJoin(dialled: dialled.count, joined: joined.sorted().map(\.description))
+        let wasHere = service.phase == .here
+        let joined =
+            wasHere
+            ? try await ask { node throws(GossipNodeError) in try await node.join(dialled) }
+            : try await service.comeBack(by: dialled)
+        return ClusterJoin(
+            dialled: dialled.count, joined: joined.sorted().map(\.description),
+            isMember: wasHere || !joined.isEmpty)
     }
 
-    func leave() async throws(ClusterError) {
-        guard !service.hasLeft else { throw .left }
-        await service.leave()
-    }
+    func leave() async throws(ClusterError) { try await service.leave() }
 
     func forceLeave(_ name: String) async throws(ClusterError) {
-        guard !service.hasLeft else { throw .left }
+        guard service.phase == .here else { throw .left }
         let name = NodeName(name)
         let view = try await view()
         guard let member = view.members.first(where: { $0.name == name }) else { throw .unknownMember("\(name)") }
@@ -162,12 +164,18 @@ struct GossipControl: ClusterControl {
         do throws(GossipNodeError) {
             return try await question(node)
         } catch {
-            switch error {
-            case .stopped: throw .left
-            case .unknownMember(let name): throw .unknownMember("\(name)")
-            case .busy, .timedOut: throw .unavailable("\(error)")
-            default: throw .refused("\(error)")
-            }
+            throw ClusterError(error)
+        }
+    }
+}
+
+extension ClusterError {
+    init(_ error: GossipNodeError) {
+        switch error {
+        case .stopped: self = .unavailable("the server is being stopped")
+        case .unknownMember(let name): self = .unknownMember("\(name)")
+        case .busy, .timedOut: self = .unavailable("\(error)")
+        default: self = .refused("\(error)")
         }
     }
 }

@@ -36,7 +36,6 @@ final class GossipService: Service {
         var toldTags: GossipTags
         /// The address of another node that has this one's name.
         var twin: String?
-        var hasLeft = false
         /// Of `counters.transport.undecryptable`, a minute ago and earlier views.
         var undecryptable: [Int] = []
         /// Of the key file, as it was read last.
@@ -55,7 +54,9 @@ final class GossipService: Service {
     private let files: GossipFiles?
     private let joiner: GossipJoiner
     private let state: Mutex<State>
-    private let (stay, leaving) = AsyncStream<Void>.makeStream()
+    private let presence = GossipPresence()
+    /// One for each time that the node has to become ready.
+    private let (arrivals, arriving) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
 
     // MARK: Start
 
@@ -149,43 +150,97 @@ final class GossipService: Service {
     // MARK: Run
 
     func run() async throws {
+        arriving.yield()
         await cancelWhenGracefulShutdown {
             await withDiscardingTaskGroup { group in
                 group.addTask { await self.join() }
                 group.addTask { await self.followEvents() }
                 group.addTask { await self.observe() }
                 group.addTask { await self.replication.run(on: self.node) }
-                group.addTask {
-                    await self.waitUntilReady()
-                    self.dns.setHasContent(self.notReady == nil)
-                }
+                group.addTask { await self.openDNS() }
             }
         }
-        await leave()
+        do {
+            try await leave()
+        } catch {
+            logger.debug("not in the cluster at the end", metadata: ["reason": "\(error)"])
+        }
         await node.shutdown()
     }
 
-    /// Until the node leaves.
+    /// Looks for the others as long as the node is in the cluster.
     private func join() async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.joiner.run() }
-            group.addTask { for await _ in self.stay {} }
-            await group.next()
-            group.cancelAll()
+        for await stay in presence.stays {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await self.joiner.run() }
+                group.addTask { for await _ in stay {} }
+                await group.next()
+                group.cancelAll()
+            }
         }
     }
 
-    /// Tells everybody that this node goes, once.
-    func leave() async {
-        let isFirst = state.withLock { state in
-            defer { state.hasLeft = true }
-            return !state.hasLeft
+    /// Answers for the registry once the node is ready.
+    private func openDNS() async {
+        for await _ in arrivals {
+            dns.setHasContent(notReady == nil)
+            await waitUntilReady()
+            dns.setHasContent(notReady == nil)
         }
-        guard isFirst else { return }
-        leaving.finish()
+    }
+
+    // MARK: Leaving and coming back
+
+    /// Tells everybody that this node goes. It serves on, alone.
+    func leave() async throws(ClusterError) {
+        try presence.move(from: .here, to: .leaving)
+        await goAway()
+        try presence.move(from: .leaving, to: .left)
+    }
+
+    private func goAway() async {
         logger.notice("leaving the cluster")
         replication.leave(on: node)
         await node.leave()
+        replication.left(node)
+    }
+
+    /// After a leave: a member again of the cluster that these addresses belong to, under a new incarnation. Others are
+    /// told that it is ready when it has taken over what they have.
+    ///
+    /// - Returns: those that answered; when there are none, the node has left as before.
+    func comeBack(by addresses: [GossipAddress]) async throws(ClusterError) -> Set<GossipAddress> {
+        try presence.move(from: .left, to: .returning)
+        let joined: Set<GossipAddress>
+        do throws(GossipNodeError) {
+            joined = try await dial(addresses)
+        } catch {
+            try presence.move(from: .returning, to: .left)
+            throw ClusterError(error)
+        }
+        guard !joined.isEmpty else {
+            logger.warning("not joined again: nobody answers", metadata: ["dialled": "\(addresses.count)"])
+            await goAway()
+            try presence.move(from: .returning, to: .left)
+            return []
+        }
+        // Before anybody hears of the join's end the node knows its peers, and is not ready.
+        await replication.returned(node)
+        dns.setHasContent(notReady == nil)
+        arriving.yield()
+        logger.notice("in the cluster again", metadata: ["answered": "\(joined.count)"])
+        try presence.move(from: .returning, to: .here)
+        return joined
+    }
+
+    private func dial(_ addresses: [GossipAddress]) async throws(GossipNodeError) -> Set<GossipAddress> {
+        let tags = state.withLock { state in
+            state.tags.isReady = false
+            state.toldTags = state.tags
+            return state.tags
+        }
+        try await node.comeBack(meta: tags.meta)
+        return try await node.join(addresses)
     }
 
     private func followEvents() async {
@@ -284,7 +339,7 @@ final class GossipService: Service {
         let tags: GossipTags? = state.withLock { state in
             state.tags.take(chain)
             state.tags.isReady = isReady
-            guard state.tags != state.toldTags, !state.hasLeft else { return nil }
+            guard state.tags != state.toldTags, presence.phase == .here else { return nil }
             state.toldTags = state.tags
             return state.tags
         }
@@ -296,7 +351,7 @@ final class GossipService: Service {
     /// Nil before the first look, a second after the start at the latest.
     var view: GossipView? { state.withLock { $0.view } }
 
-    var hasLeft: Bool { state.withLock { $0.hasLeft } }
+    var phase: GossipPresence.Phase { presence.phase }
 
     /// Other nodes of regdns that are there.
     func peers(_ view: GossipView) -> [(member: Member, tags: PeerTags)] {
@@ -316,7 +371,7 @@ final class GossipService: Service {
         if isRising { add("packets come that no key of this node opens") }
         list += replication.status.degradations
         guard let view else { return list }
-        if view.hasLeft { add("this node has left, and is alone until it is restarted") }
+        if view.hasLeft { add("this node has left, and is alone until it joins again or is restarted") }
         for member in view.members where member.state == .dead { add("\(member.name) at \(member.address) is dead") }
         if view.health >= 4 { add("this node itself answers late (health score \(view.health) of 7)") }
         return list
