@@ -100,7 +100,10 @@ package final class GossipNode: Sendable {
         try? await done?.get()
     }
 
-    /// After a `leave` that is done: makes this node a member again, of nobody's cluster before the next `join`. A node
+    /// Is a member no more, and tells nobody: another node has this one's name.
+    package func withdraw() async { try? await on { $0.give(.withdraw) } }
+
+    /// After a `leave` that is done, or a `withdraw`: makes this node a member again, of nobody's cluster before the next `join`. A node
     /// that has not left is left as it is.
     package func comeBack(meta: [UInt8]) async throws(GossipNodeError) {
         guard meta.count <= CoreSettings.maxMetaOctets else { throw .metaTooLong(meta.count) }
@@ -228,6 +231,21 @@ package final class GossipNode: Sendable {
         _ question: [UInt8], to peer: GossipAddress, timeout: Milliseconds? = nil
     ) async throws -> [UInt8] {
         try await withStream(to: peer, first: question, timeout: timeout) { $0.first }
+    }
+
+    /// Whether somebody answers a ping by this name, over a stream.
+    package func answers(to name: NodeName, at address: GossipAddress, timeout: Milliseconds) async -> Bool {
+        let deadline = clock() + timeout
+        let answer = try? await on { loop in
+            let promise = loop.eventLoop.makePromise(of: Bool.self)
+            let sequence = UInt32.random(in: .min ... .max)
+            loop.exchange(.ping(Ping(sequence: sequence, node: name)), with: address, until: deadline) { _, answer in
+                guard case .ack(let ack) = answer else { return promise.succeed(false) }
+                promise.succeed(ack.sequence == sequence)
+            }
+            return promise.futureResult
+        }
+        return (try? await answer?.get()) ?? false
     }
 
     // MARK: Keys

@@ -107,6 +107,18 @@ import Testing
         #expect(!bench.run(for: 2_000).pushPulls.isEmpty)
     }
 
+    @Test("Who withdraws says nothing, and can come back")
+    func withdraw() {
+        var bench = CoreBench()
+        bench.know("a", "b")
+        bench.give(.withdraw)
+        #expect(bench.state("me") == .left)
+        #expect(bench.run(for: 10_000).messages.isEmpty)
+        #expect(bench.give(.leave).notices.isEmpty)
+        bench.give(.comeBack(meta: []))
+        #expect(bench.state("me") == .alive && bench.core.incarnation == 2)
+    }
+
     @Test("A member that left and is back is alive at the others")
     func backAtOthers() throws {
         var bench = CoreBench()

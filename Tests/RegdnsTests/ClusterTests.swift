@@ -132,8 +132,7 @@ struct ClusterTests {
             #expect(try #require(try await node.incarnation(of: "n3")) > incarnation)
         }
         _ = try await eventually("told as ready") { () -> Bool? in
-            let member = try await first.members().first { $0.member("name")?.stringValue == "n3" }
-            return member?.member("ready")?.boolValue == true ? true : nil
+            try await first.isReady("n3") ? true : nil
         }
         _ = try await eventually("nothing is degraded") { () -> Bool? in
             try await last.status().contains("this node has left") ? nil : true
@@ -143,6 +142,71 @@ struct ClusterTests {
         try await first.sees([("n1", "alive"), ("n2", "alive"), ("n3", "left")])
         #expect(try await last.ask(.POST, "join", #"{"addresses":["\#(first.gossip)"]}"#).status == 200)
         for node in nodes { try await node.sees([("n1", "alive"), ("n2", "alive"), ("n3", "alive")]) }
+    }
+
+    @Test("A node whose name another living one has does not start, and harms nobody")
+    func twin() async throws {
+        let nodes = try await ClusterNode.cluster(2)
+        for _ in 0..<2 {
+            let ended = try await RegdnsProcess.run([
+                "serve", "--dns", "127.0.0.1:0", "--http", "off", "--etcd", "off", "--forward", "off", "--node", "n2",
+                "--gossip", "127.0.0.1:0", "--join", nodes[0].gossip,
+            ])
+            #expect(ended.status == 2, "\(ended.errors)")
+            let last = ended.errors.split(separator: "\n").last ?? ""
+            let expected = "regdns: --node n2: another living node has this name, at \(nodes[1].gossip); "
+            #expect(last.hasPrefix(expected), "\(ended.errors)")
+            #expect(!ended.output.contains("regdns ready"))
+        }
+        for node in nodes { try await node.sees([("n1", "alive"), ("n2", "alive")], within: .seconds(5)) }
+        #expect(try await nodes[0].address(of: "n2") == nodes[1].gossip)
+    }
+
+    @Test("A node that was killed starts at another address at once, though others take it for alive at the old one")
+    func restartElsewhere() async throws {
+        let nodes = try await ClusterNode.cluster(2)
+        #expect(try await nodes[0].server.run("add", "web", "10.0.0.7:80").status == 0)
+        nodes[1].server.process.signal(SIGKILL)
+        let again = try await ClusterNode("n2", join: [nodes[0]])
+        #expect(again.gossip != nodes[1].gossip)
+        #expect(try await again.server.get("/readyz") == 200)
+        _ = try await again.eventuallyFinds("web", "10.0.0.7")
+        let status = try await eventually("it says that it is known elsewhere") { () -> String? in
+            let status = try await again.status()
+            return status.contains("where nobody answers") ? status : nil
+        }
+        #expect(status.contains("others know n2 at \(nodes[1].gossip)"), "\(status)")
+        #expect(!status.contains("has this node's name"))
+    }
+
+    @Test("Two nodes that serve under one name say so as long as both are there; one of them leaves without a word")
+    func servingTwins() async throws {
+        let first = try await ClusterNode("n1")
+        let twin = try await ClusterNode("n2", join: [first])
+        let second = try await ClusterNode("n2")
+        #expect(try await second.ask(.POST, "join", #"{"addresses":["\#(first.gossip)"]}"#).status == 200)
+        _ = try await second.server.process.error(containing: "another living node has this node's name")
+        let status = try await eventually("a degradation") { () -> String? in
+            let status = try await second.status()
+            return status.contains("has this node's name") ? status : nil
+        }
+        #expect(status.contains("\(twin.gossip) has this node's name, n2, too (--node)"), "\(status)")
+        _ = try await eventually("n2 has told all that it has to tell") { () -> Bool? in
+            try await first.isReady("n2") ? true : nil
+        }
+        let incarnation = try #require(try await first.incarnation(of: "n2"))
+        #expect(try await second.ask(.POST, "leave").status == 200)
+        let back = try await second.ask(.POST, "join", #"{"addresses":["\#(first.gossip)"]}"#)
+        #expect(back.status == 409)
+        let reason = back.headers.first(name: "Error-Detail") ?? ""
+        #expect(reason.contains("\(twin.gossip) has this node's name, n2, meanwhile"), "\(reason)")
+        #expect(try await second.server.get("/readyz") == 200)
+        try await first.sees([("n1", "alive"), ("n2", "alive")])
+        #expect(try await first.address(of: "n2") == twin.gossip)
+        #expect(try await first.incarnation(of: "n2") == incarnation, "nobody had to object")
+        second.server.process.signal(SIGTERM)
+        #expect(try await second.server.process.end().status == 0)
+        try await first.sees([("n1", "alive"), ("n2", "alive")])
     }
 
     @Test("Members are joined over HTTP, and nobody at an address is told")
@@ -274,9 +338,23 @@ extension ClusterNode {
         }
     }
 
+    private func member(_ name: String) async throws -> JSONValue? {
+        try await members().first { $0.member("name")?.stringValue == name }
+    }
+
+    /// Where this node knows a member to be.
+    fileprivate func address(of member: String) async throws -> String? {
+        try await self.member(member)?.member("address")?.stringValue
+    }
+
+    /// Whether this node has heard that a member is ready.
+    fileprivate func isReady(_ member: String) async throws -> Bool {
+        try await self.member(member)?.member("ready")?.boolValue == true
+    }
+
     /// The incarnation that this node knows of a member.
     fileprivate func incarnation(of member: String) async throws -> Int64? {
-        try await members().first { $0.member("name")?.stringValue == member }?.member("incarnation")?.int64Value
+        try await self.member(member)?.member("incarnation")?.int64Value
     }
 }
 

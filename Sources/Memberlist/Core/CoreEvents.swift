@@ -15,7 +15,10 @@ package enum CoreEvent: Hashable, Sendable {
     case join([GossipAddress])
     /// Tell everybody, and report `leaveDone`.
     case leave
-    /// After `leaveDone`: be a member again, with this metadata. Nobody is called before the next `join`.
+    /// Be a member no more without telling anybody: another node has this one's name, and would be taken for the one
+    /// that goes.
+    case withdraw
+    /// After `leaveDone` or `withdraw`: be a member again, with this metadata. Nobody is called before the next `join`.
     case comeBack(meta: [UInt8])
     /// Give up a dead member: it counts as left, and is not called any more.
     case forceLeave(NodeName)

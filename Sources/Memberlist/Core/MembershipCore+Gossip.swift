@@ -95,6 +95,19 @@ extension MembershipCore {
         }
     }
 
+    mutating func withdraw() {
+        guard phase == .running else { return }
+        phase = .left
+        let now = now
+        table.update(name) { member in
+            member.state = .left
+            member.since = now
+        }
+        viewHasChanged()
+        broadcasts.removeAll()
+        userBroadcasts.removeAll()
+    }
+
     /// Begins anew, with an incarnation above the one that left. What this node knew of the others is as old as its
     /// leave: told to anybody it would bring back members that are gone. Who joins again hears of them.
     mutating func comeBack(meta new: [UInt8]) {

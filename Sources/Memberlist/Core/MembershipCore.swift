@@ -122,6 +122,7 @@ package struct MembershipCore: Sendable {
         case .pushPullAnswer(let dial, let state): pushPullAnswered(dial, state)
         case .join(let addresses): join(addresses)
         case .leave: leave()
+        case .withdraw: withdraw()
         case .comeBack(let meta): comeBack(meta: meta)
         case .forceLeave(let name): forceLeave(name)
         case .updateMeta(let meta): update(meta: meta)

@@ -15,6 +15,7 @@ package final class ReplicationService: GossipApplication {
     let logger: Logger
     let sync: SyncStreams
     let inbox = MessageInbox()
+    let claim = Mutex<NameClaim?>(nil)
     private let vouch: @Sendable (Int64) -> Void
     private let state: Mutex<State>
     private let pulls: AsyncStream<PullRequest>
@@ -67,9 +68,12 @@ package final class ReplicationService: GossipApplication {
 
     // MARK: Running
 
+    /// The node that this runs on. From now on it says who it is.
+    package func attach(_ node: GossipNode) { sync.attach(node) }
+
     /// Replicates until the task is cancelled.
     package func run(on node: GossipNode) async {
-        sync.attach(node)
+        attach(node)
         await withDiscardingTaskGroup { group in
             group.addTask { await self.tick(node) }
             group.addTask { await self.readMessages(node) }

@@ -34,8 +34,6 @@ final class GossipService: Service {
         var view: GossipView?
         var tags: GossipTags
         var toldTags: GossipTags
-        /// The address of another node that has this one's name.
-        var twin: String?
         /// Of `counters.transport.undecryptable`, a minute ago and earlier views.
         var undecryptable: [Int] = []
         /// Of the key file, as it was read last.
@@ -48,6 +46,7 @@ final class GossipService: Service {
     let lookup: NameLookup
     let clock: RegistryClock
     let replication: ReplicationService
+    let names = NameWatch()
     private let registry: Registry
     private let readiness: Readiness
     private let dns: DNSView
@@ -74,6 +73,7 @@ final class GossipService: Service {
         do throws(GossipNodeError) {
             let node = try await GossipNode.start(
                 settings, application: parts.replication, environment: environment)
+            parts.replication.attach(node)
             return GossipService(parts, node, tags, files)
         } catch {
             throw UserError(gossip: error, at: "\(parts.choice.bind)")
@@ -113,8 +113,16 @@ final class GossipService: Service {
 
     /// Looks for the others, and chooses the mark that tells this node's etcd revisions and lease ids from theirs: the
     /// one that follows from its name, or the next that is free. To be called once, before clients are served.
-    func chooseMark() async -> UInt8 {
+    ///
+    /// - Throws: when one of the others has this node's name.
+    func chooseMark() async throws(UserError) -> UInt8 {
         if replication.notReady != nil { await lookForOthers() }
+        do throws(UserError) {
+            try await judgeName(isHasty: true)
+        } catch {
+            await node.shutdown()
+            throw error
+        }
         let members = (try? await node.members()) ?? []
         let taken = members.filter { $0.name != node.name && !$0.state.isGone }.compactMap { PeerTags($0).mark }
         var mark = Self.mark(of: registry.node)
@@ -151,21 +159,32 @@ final class GossipService: Service {
 
     func run() async throws {
         arriving.yield()
-        await cancelWhenGracefulShutdown {
-            await withDiscardingTaskGroup { group in
+        do {
+            try await serve()
+        } catch {
+            // A leave would be taken for that of the other node.
+            await node.shutdown()
+            throw error
+        }
+        do throws(ClusterError) {
+            try await leave()
+        } catch {
+            logger.debug("not in the cluster at the end", metadata: ["reason": "\(error)"])
+        }
+        await node.shutdown()
+    }
+
+    private func serve() async throws {
+        try await cancelWhenGracefulShutdown {
+            try await withThrowingDiscardingTaskGroup { group in
                 group.addTask { await self.join() }
+                group.addTask { try await self.watchName() }
                 group.addTask { await self.followEvents() }
                 group.addTask { await self.observe() }
                 group.addTask { await self.replication.run(on: self.node) }
                 group.addTask { await self.openDNS() }
             }
         }
-        do {
-            try await leave()
-        } catch {
-            logger.debug("not in the cluster at the end", metadata: ["reason": "\(error)"])
-        }
-        await node.shutdown()
     }
 
     /// Looks for the others as long as the node is in the cluster.
@@ -185,7 +204,9 @@ final class GossipService: Service {
         for await _ in arrivals {
             dns.setHasContent(notReady == nil)
             await waitUntilReady()
-            dns.setHasContent(notReady == nil)
+            guard !Task.isCancelled else { return }
+            names.serve()
+            dns.setHasContent(true)
         }
     }
 
@@ -201,7 +222,7 @@ final class GossipService: Service {
     private func goAway() async {
         logger.notice("leaving the cluster")
         replication.leave(on: node)
-        await node.leave()
+        if names.twin == nil { await node.leave() } else { await node.withdraw() }
         replication.left(node)
     }
 
@@ -218,6 +239,11 @@ final class GossipService: Service {
             try presence.move(from: .returning, to: .left)
             throw ClusterError(error)
         }
+        if let twin = await twinAfterJoin() {
+            await goAway()
+            try presence.move(from: .returning, to: .left)
+            throw .refused("\(twin) has this node's name, \(node.name), meanwhile; this node stays out of its cluster")
+        }
         guard !joined.isEmpty else {
             logger.warning("not joined again: nobody answers", metadata: ["dialled": "\(addresses.count)"])
             await goAway()
@@ -233,12 +259,23 @@ final class GossipService: Service {
         return joined
     }
 
+    /// Another node may have taken the name meanwhile.
+    private func twinAfterJoin() async -> GossipAddress? {
+        do throws(UserError) {
+            try await judgeName()
+        } catch {
+            logger.error("\(error)")
+        }
+        return names.twin
+    }
+
     private func dial(_ addresses: [GossipAddress]) async throws(GossipNodeError) -> Set<GossipAddress> {
         let tags = state.withLock { state in
             state.tags.isReady = false
             state.toldTags = state.tags
             return state.tags
         }
+        names.forget()
         try await node.comeBack(meta: tags.meta)
         return try await node.join(addresses)
     }
@@ -262,8 +299,6 @@ final class GossipService: Service {
         case .failed(let member):
             logger.warning(
                 "a member is dead", metadata: ["name": "\(member.name)", "address": "\(member.address)"])
-        case .conflict(let member, let other) where member.name == node.name:
-            state.withLock { $0.twin = "\(other)" }
         case .refuted(let incarnation):
             logger.warning("others took this node for dead; it objected", metadata: ["incarnation": "\(incarnation)"])
         default: break
@@ -360,13 +395,11 @@ final class GossipService: Service {
     }
 
     var degradations: [OperationsDoor.Degradation] {
-        let (view, twin, isRising, mark) = state.withLock {
-            ($0.view, $0.twin, $0.isUndecryptableRising, $0.tags.mark)
-        }
+        let (view, isRising, mark) = state.withLock { ($0.view, $0.isUndecryptableRising, $0.tags.mark) }
         let rival = view.flatMap { view in peers(view).first { $0.tags.mark == mark }?.member.name }
         var list: [OperationsDoor.Degradation] = []
         func add(_ why: String) { list.append(.init(what: "cluster", why: why)) }
-        if let twin { add("\(twin) has this node's name, \(node.name), too (--node)") }
+        for why in nameDegradations { add(why) }
         if let rival { add("\(rival) marks etcd revisions as this node does: restart one of them") }
         if isRising { add("packets come that no key of this node opens") }
         list += replication.status.degradations
@@ -394,7 +427,10 @@ final class GossipService: Service {
 
 extension GossipService: ReadinessGate {
     /// What was there when this node came must be here, once: nodes that go later make nobody unready.
-    var notReady: String? { replication.notReady }
+    var notReady: String? {
+        let isInDoubt = names.isInDoubt(replication.nameClaim)
+        return replication.notReady ?? (isInDoubt ? "gossip: asking who else has the name \(node.name)" : nil)
+    }
 
     func waitUntilReady() async {
         while notReady != nil {
