@@ -61,7 +61,7 @@ private final class RecordingCluster: ClusterControl {
             keys: [
                 .init(kind: .passphrase, fingerprint: "aa", isPrimary: true),
                 .init(kind: .key, fingerprint: "bb", isPrimary: false),
-            ], epoch: 3)
+            ], epoch: 3, loss: "write it down")
     }
 
     func changeKeys(_ change: ClusterKeyChange) async throws(ClusterError) {
@@ -139,7 +139,8 @@ struct ClusterDoorTests {
         ),
         (
             "keys",
-            #"{"encrypted":true,"epoch":3,"keys":[{"kind":"passphrase","fingerprint":"aa","primary":true},"#
+            #"{"encrypted":true,"epoch":3,"kept":false,"warning":"write it down","keys":"#
+                + #"[{"kind":"passphrase","fingerprint":"aa","primary":true},"#
                 + #"{"kind":"key","fingerprint":"bb","primary":false}]}"#
         ),
         (

@@ -124,10 +124,13 @@ package struct ClusterKeys: Hashable, Sendable {
     package var keys: [Key]
     /// Number of the passphrase's key.
     package var epoch: UInt32
+    /// What a restart would forget of them, and what to do about it; nil for nothing.
+    package var loss: String?
 
-    package init(keys: [Key], epoch: UInt32) {
+    package init(keys: [Key], epoch: UInt32, loss: String? = nil) {
         self.keys = keys
         self.epoch = epoch
+        self.loss = loss
     }
 }
 

@@ -159,6 +159,9 @@ package struct ClusterDoor: Sendable {
             json.name("encrypted")
             json.bool(!keys.keys.isEmpty)
             json.member("epoch", Int64(keys.epoch))
+            json.name("kept")
+            json.bool(keys.loss == nil)
+            if let loss = keys.loss { json.member("warning", loss) }
             json.name("keys")
             json.beginArray()
             for key in keys.keys {

@@ -82,31 +82,35 @@ struct GossipControl: ClusterControl {
             return ClusterKeys.Key(
                 kind: kind, fingerprint: KeyChain.fingerprint(of: source), isPrimary: place == 0)
         }
-        return ClusterKeys(keys: keys, epoch: chain.epoch)
+        return ClusterKeys(keys: keys, epoch: chain.epoch, loss: service.keyKeeper.loss(of: chain))
     }
 
     /// Each step waits for the one before to be done everywhere, or members would not understand each other.
     func changeKeys(_ change: ClusterKeyChange) async throws(ClusterError) {
+        guard service.keyKeeper.begin() else {
+            throw .unavailable("the keys are being changed; ask again in some seconds")
+        }
+        defer { service.keyKeeper.end() }
         let view = try await view()
         guard !view.keys.isEmpty else {
             throw .refused("nothing is encrypted; restart all nodes with --gossip-key to begin with it")
         }
         switch change {
-        case .install(let octets): try await apply(.install(source(octets)))
+        case .install(let octets): try await service.change(.install(source(octets)))
         case .use(let octets):
             let source = try source(octets)
             let short = GossipTags.short(KeyChain.fingerprint(of: source))
             if let late = service.peers(view).first(where: { !$0.tags.keys.contains(short) }) {
                 throw .refused("\(late.member.name) has not installed the key, as far as is known here")
             }
-            try await apply(.use(source))
+            try await service.change(.use(source))
         case .remove(let octets):
             let source = try source(octets)
             let short = GossipTags.short(KeyChain.fingerprint(of: source))
             if let late = service.peers(view).first(where: { $0.tags.keys.first == short }) {
                 throw .refused("\(late.member.name) encrypts with the key, as far as is known here")
             }
-            try await apply(.remove(source))
+            try await service.change(.remove(source))
         }
         try await ask { _ throws(GossipNodeError) in try await service.tellTags() }
     }
@@ -135,10 +139,6 @@ struct GossipControl: ClusterControl {
         return .key(key)
     }
 
-    private func apply(_ change: KeyChain.Change) async throws(ClusterError) {
-        try await ask { node throws(GossipNodeError) in try await node.change(change) }
-    }
-
     // MARK: Data
 
     func sync() async throws(ClusterError) -> ClusterSync {
@@ -161,8 +161,17 @@ struct GossipControl: ClusterControl {
     private func ask<Value: Sendable>(
         _ question: (GossipNode) async throws(GossipNodeError) -> Value
     ) async throws(ClusterError) -> Value {
+        try await node.ask(question)
+    }
+}
+
+extension GossipNode {
+    /// Asks it, with its errors in the words of the cluster door.
+    func ask<Value: Sendable>(
+        _ question: (GossipNode) async throws(GossipNodeError) -> Value
+    ) async throws(ClusterError) -> Value {
         do throws(GossipNodeError) {
-            return try await question(node)
+            return try await question(self)
         } catch {
             throw ClusterError(error)
         }

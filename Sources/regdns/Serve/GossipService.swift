@@ -36,8 +36,6 @@ final class GossipService: Service {
         var toldTags: GossipTags
         /// Of `counters.transport.undecryptable`, a minute ago and earlier views.
         var undecryptable: [Int] = []
-        /// Of the key file, as it was read last.
-        var fileKeys: [GossipKey]
     }
 
     let node: GossipNode
@@ -47,6 +45,7 @@ final class GossipService: Service {
     let clock: RegistryClock
     let replication: ReplicationService
     let names = NameWatch()
+    let keyKeeper: GossipKeyKeeper
     private let registry: Registry
     private let readiness: Readiness
     private let dns: DNSView
@@ -84,6 +83,7 @@ final class GossipService: Service {
         self.node = node
         self.files = files
         choice = parts.choice
+        keyKeeper = GossipKeyKeeper(parts.choice.keys)
         registry = parts.registry
         replication = parts.replication
         dns = parts.view
@@ -91,7 +91,7 @@ final class GossipService: Service {
         logger = parts.logger
         lookup = parts.lookup
         clock = parts.clock
-        state = Mutex(State(tags: tags, toldTags: tags, fileKeys: parts.choice.keys.fromFile))
+        state = Mutex(State(tags: tags, toldTags: tags))
         joiner = GossipJoiner(
             node, parts.choice.joinSettings(own: node.address, candidates: files?.candidates), lookup: parts.lookup,
             clock: parts.clock.monotonicMilliseconds, wallClock: parts.clock.unixMilliseconds, logger: parts.logger)
@@ -345,25 +345,6 @@ final class GossipService: Service {
             logger.warning(
                 "without --data-dir this node begins with a key that is too old after a restart; add --gossip-epoch",
                 metadata: ["epoch": "\(epoch)"])
-        }
-    }
-
-    /// Reads the key file again. One that is as it was changes nothing, so that it does not undo what was done over
-    /// HTTP; one that is broken changes nothing either.
-    func reloadKeys() async {
-        do {
-            let new = try choice.keys.fileNow()
-            let old = state.withLock { $0.fileKeys }
-            let changes = choice.keys.changes(from: old, to: new)
-            guard !changes.isEmpty else { return }
-            for change in changes { try await node.change(change) }
-            state.withLock { $0.fileKeys = new }
-            logger.notice("gossip keys read", metadata: ["keys": "\(new.map(\.fingerprint))"])
-            try await tellTags()
-        } catch let error as UserError {
-            logger.error("\(error.what): \(error.why); the keys read before stay in use")
-        } catch {
-            logger.error("the gossip keys of the file could not be used", metadata: ["error": "\(error)"])
         }
     }
 
