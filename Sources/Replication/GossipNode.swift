@@ -142,9 +142,22 @@ package final class GossipNode: Sendable {
     /// - Returns: the addresses whose view was merged.
     @discardableResult
     package func join(_ addresses: [GossipAddress]) async throws(GossipNodeError) -> Set<GossipAddress> {
+        try await join(addresses, by: .join(addresses))
+    }
+
+    /// As `join`, but these addresses do not become candidates. On return each that answered knows this node as it was
+    /// when that was asked for, and this node knows what it knew.
+    @discardableResult
+    package func exchange(with addresses: [GossipAddress]) async throws(GossipNodeError) -> Set<GossipAddress> {
+        try await join(addresses, by: .exchange(addresses))
+    }
+
+    private func join(
+        _ addresses: [GossipAddress], by event: CoreEvent
+    ) async throws(GossipNodeError) -> Set<GossipAddress> {
         let joined = try await on { loop in
             let promise = loop.eventLoop.makePromise(of: Set<GossipAddress>.self)
-            loop.join(addresses, promise)
+            loop.join(addresses, by: event, promise)
             return promise.futureResult
         }
         do {

@@ -144,6 +144,30 @@ struct ClusterTests {
         for node in nodes { try await node.sees([("n1", "alive"), ("n2", "alive"), ("n3", "alive")]) }
     }
 
+    @Test("Nodes that start at the same moment choose different marks, though their names ask for the same")
+    func marks() async throws {
+        let first = try await ClusterNode("n1")
+        // Free when they come, so that each of them begins with it.
+        let wanted = GossipMark.preferred(of: "n2")
+        #expect(wanted != GossipMark.preferred(of: "n1"))
+        let names = (2...).lazy.map { "n\($0)" }.filter { GossipMark.preferred(of: $0) == wanted }.prefix(4)
+        let others = try await withThrowingTaskGroup(of: ClusterNode.self) { group in
+            for name in names { group.addTask { try await ClusterNode(name, join: [first]) } }
+            return try await group.reduce(into: [first]) { $0.append($1) }
+        }
+        for node in others {
+            try await node.sees(others.map { ($0.name, "alive") })
+            let marks = try await eventually("\(node.name) knows all marks") { () -> [String]? in
+                let marks = try await node.members().compactMap {
+                    $0.member("metadata")?.member("m")?.stringValue
+                }
+                return marks.count == others.count ? marks : nil
+            }
+            #expect(Set(marks).count == others.count, "\(marks)")
+            #expect(try await !node.status().contains("marks etcd revisions"))
+        }
+    }
+
     @Test("A node whose name another living one has does not start, and harms nobody")
     func twin() async throws {
         let nodes = try await ClusterNode.cluster(2)

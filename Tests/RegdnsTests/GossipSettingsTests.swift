@@ -270,4 +270,17 @@ struct GossipSettingsTests {
         try file.write(keys, known: [keys[1]])
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["link", "real"])
     }
+
+    @Test("A mark is the name's where that is free, else any that is; when all are taken it is shared")
+    func mark() {
+        var random = SeededRandom(seed: 1)
+        #expect(GossipMark.preferred(of: "n1") == GossipMark.preferred(of: "n1"))
+        #expect(Set((0..<5_000).map { GossipMark.preferred(of: "n\($0)") }) == Set(GossipMark.all))
+        #expect(GossipMark.free(7, besides: [6, 8], random: &random) == 7)
+        var seen: Set<UInt8> = []
+        for _ in 0..<200 { seen.insert(GossipMark.free(7, besides: [7, 8], random: &random)) }
+        #expect(seen.isDisjoint(with: [7, 8, 0]) && seen.count > 50)
+        #expect(GossipMark.free(7, besides: Set(GossipMark.all).subtracting([9]), random: &random) == 9)
+        #expect(GossipMark.free(7, besides: Set(GossipMark.all), random: &random) == 7)
+    }
 }

@@ -13,6 +13,8 @@ package enum CoreEvent: Hashable, Sendable {
     case pushPullAnswer(dial: UInt64, state: PushPull?)
     /// Dial these addresses and be a member of their cluster; they stay candidates.
     case join([GossipAddress])
+    /// Exchange whole views with these addresses once, and report it as a `join`.
+    case exchange([GossipAddress])
     /// Tell everybody, and report `leaveDone`.
     case leave
     /// Be a member no more without telling anybody: another node has this one's name, and would be taken for the one

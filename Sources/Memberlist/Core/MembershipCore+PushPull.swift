@@ -95,9 +95,13 @@ extension MembershipCore {
     // MARK: Joining
 
     mutating func join(_ addresses: [GossipAddress]) {
-        for address in addresses {
-            if !candidates.addSeed(address) { counters.seedsBeyondLimit += 1 }
-            if address != settings.address { pushPull(with: address, .join(address), isJoin: true) }
+        for address in addresses where !candidates.addSeed(address) { counters.seedsBeyondLimit += 1 }
+        exchange(with: addresses)
+    }
+
+    mutating func exchange(with addresses: [GossipAddress]) {
+        for address in addresses where address != settings.address {
+            pushPull(with: address, .join(address), isJoin: true)
         }
     }
 

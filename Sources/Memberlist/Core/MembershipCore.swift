@@ -121,6 +121,7 @@ package struct MembershipCore: Sendable {
         case .pingAnswer(let dial, let isAcked): pingAnswered(dial, isAcked)
         case .pushPullAnswer(let dial, let state): pushPullAnswered(dial, state)
         case .join(let addresses): join(addresses)
+        case .exchange(let addresses): exchange(with: addresses)
         case .leave: leave()
         case .withdraw: withdraw()
         case .comeBack(let meta): comeBack(meta: meta)

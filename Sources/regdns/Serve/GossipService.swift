@@ -46,11 +46,10 @@ final class GossipService: Service {
     let replication: ReplicationService
     let names = NameWatch()
     let keyKeeper: GossipKeyKeeper
-    private let registry: Registry
     private let readiness: Readiness
     private let dns: DNSView
     private let files: GossipFiles?
-    private let joiner: GossipJoiner
+    let joiner: GossipJoiner
     private let state: Mutex<State>
     private let presence = GossipPresence()
     /// One for each time that the node has to become ready.
@@ -84,7 +83,6 @@ final class GossipService: Service {
         self.files = files
         choice = parts.choice
         keyKeeper = GossipKeyKeeper(parts.choice.keys)
-        registry = parts.registry
         replication = parts.replication
         dns = parts.view
         readiness = parts.readiness
@@ -104,55 +102,6 @@ final class GossipService: Service {
     func listening(_ http: [String]) {
         let port = http.first?.split(separator: ":").last.flatMap { Int($0) }
         state.withLock { $0.tags.adminPort = port }
-    }
-
-    // MARK: Mark
-
-    /// How long the others are looked for before the mark is chosen.
-    private static let firstLook: Duration = .milliseconds(1_500)
-
-    /// Looks for the others, and chooses the mark that tells this node's etcd revisions and lease ids from theirs: the
-    /// one that follows from its name, or the next that is free. To be called once, before clients are served.
-    ///
-    /// - Throws: when one of the others has this node's name.
-    func chooseMark() async throws(UserError) -> UInt8 {
-        if replication.notReady != nil { await lookForOthers() }
-        do throws(UserError) {
-            try await judgeName(isHasty: true)
-        } catch {
-            await node.shutdown()
-            throw error
-        }
-        let members = (try? await node.members()) ?? []
-        let taken = members.filter { $0.name != node.name && !$0.state.isGone }.compactMap { PeerTags($0).mark }
-        var mark = Self.mark(of: registry.node)
-        // There are fewer members than marks, or two must share one.
-        for _ in 0..<254 where taken.contains(mark) { mark = mark == 255 ? 1 : mark + 1 }
-        let chosen = mark
-        state.withLock { $0.tags.mark = chosen }
-        return chosen
-    }
-
-    private func lookForOthers() async {
-        // It goes on by itself: an address that nobody answers at takes its time.
-        let look = Task { [joiner] in _ = try? await joiner.step() }
-        let (ended, end) = AsyncStream<Void>.makeStream()
-        Task {
-            await look.value
-            end.finish()
-        }
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { for await _ in ended {} }
-            group.addTask { try? await Task.sleep(for: Self.firstLook) }
-            await group.next()
-            group.cancelAll()
-        }
-    }
-
-    private static func mark(of name: String) -> UInt8 {
-        var hash = KeyedHash(.shared)
-        hash.append(name)
-        return UInt8(hash.value() % 255) + 1
     }
 
     // MARK: Run
@@ -345,6 +294,16 @@ final class GossipService: Service {
             logger.warning(
                 "without --data-dir this node begins with a key that is too old after a restart; add --gossip-epoch",
                 metadata: ["epoch": "\(epoch)"])
+        }
+    }
+
+    /// Tells the others this node's mark.
+    func tell(_ mark: UInt8) async {
+        state.withLock { $0.tags.mark = mark }
+        do {
+            try await tellTags()
+        } catch {
+            logger.error("the others are not told this node's mark", metadata: ["error": "\(error)"])
         }
     }
 
