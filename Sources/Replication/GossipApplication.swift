@@ -15,6 +15,8 @@ package protocol GossipApplication: Sendable {
     ///
     /// - Parameter room: octets; each message costs its own and three more. What does not fit is left out and counted.
     func messages(for member: NodeName?, room: Int) -> [[UInt8]]
+    /// Another address claims this node's name; again whenever somebody says so.
+    func nameIsClaimed(by address: GossipAddress)
     /// Another node's stream of type 208, whose first message is `stream.first`. The stream is closed on return.
     func serve(_ stream: GossipStream) async throws
 }
@@ -23,6 +25,7 @@ extension GossipApplication {
     package func receive(_ message: [UInt8], from sender: GossipAddress) -> Bool { false }
     package func receive(state: [UInt8], isJoin: Bool) {}
     package func messages(for member: NodeName?, room: Int) -> [[UInt8]] { [] }
+    package func nameIsClaimed(by address: GossipAddress) {}
     package func serve(_ stream: GossipStream) async throws {}
 }
 

@@ -100,6 +100,16 @@ package final class GossipNode: Sendable {
         try? await done?.get()
     }
 
+    /// Is a member no more, and tells nobody: another node has this one's name.
+    package func withdraw() async { try? await on { $0.give(.withdraw) } }
+
+    /// After a `leave` that is done, or a `withdraw`: makes this node a member again, of nobody's cluster before the next `join`. A node
+    /// that has not left is left as it is.
+    package func comeBack(meta: [UInt8]) async throws(GossipNodeError) {
+        guard meta.count <= CoreSettings.maxMetaOctets else { throw .metaTooLong(meta.count) }
+        try await on { $0.give(.comeBack(meta: meta)) }
+    }
+
     /// Closes all sockets at once. Nobody is told: without `leave` the others take this node for dead.
     package func shutdown() async {
         try? await on { $0.stop() }
@@ -132,9 +142,22 @@ package final class GossipNode: Sendable {
     /// - Returns: the addresses whose view was merged.
     @discardableResult
     package func join(_ addresses: [GossipAddress]) async throws(GossipNodeError) -> Set<GossipAddress> {
+        try await join(addresses, by: .join(addresses))
+    }
+
+    /// As `join`, but these addresses do not become candidates. On return each that answered knows this node as it was
+    /// when that was asked for, and this node knows what it knew.
+    @discardableResult
+    package func exchange(with addresses: [GossipAddress]) async throws(GossipNodeError) -> Set<GossipAddress> {
+        try await join(addresses, by: .exchange(addresses))
+    }
+
+    private func join(
+        _ addresses: [GossipAddress], by event: CoreEvent
+    ) async throws(GossipNodeError) -> Set<GossipAddress> {
         let joined = try await on { loop in
             let promise = loop.eventLoop.makePromise(of: Set<GossipAddress>.self)
-            loop.join(addresses, promise)
+            loop.join(addresses, by: event, promise)
             return promise.futureResult
         }
         do {
@@ -221,6 +244,21 @@ package final class GossipNode: Sendable {
         _ question: [UInt8], to peer: GossipAddress, timeout: Milliseconds? = nil
     ) async throws -> [UInt8] {
         try await withStream(to: peer, first: question, timeout: timeout) { $0.first }
+    }
+
+    /// Whether somebody answers a ping by this name, over a stream.
+    package func answers(to name: NodeName, at address: GossipAddress, timeout: Milliseconds) async -> Bool {
+        let deadline = clock() + timeout
+        let answer = try? await on { loop in
+            let promise = loop.eventLoop.makePromise(of: Bool.self)
+            let sequence = UInt32.random(in: .min ... .max)
+            loop.exchange(.ping(Ping(sequence: sequence, node: name)), with: address, until: deadline) { _, answer in
+                guard case .ack(let ack) = answer else { return promise.succeed(false) }
+                promise.succeed(ack.sequence == sequence)
+            }
+            return promise.futureResult
+        }
+        return (try? await answer?.get()) ?? false
     }
 
     // MARK: Keys

@@ -47,7 +47,9 @@ private final class RecordingCluster: ClusterControl {
 
     func join(_ addresses: [String]) async throws(ClusterError) -> ClusterJoin {
         try note("join \(addresses)")
-        return ClusterJoin(dialled: addresses.count, joined: addresses.filter { $0 != "silent:1" })
+        return ClusterJoin(
+            dialled: addresses.count, joined: addresses.filter { !$0.hasPrefix("silent") },
+            isMember: !addresses.contains("silent:2"))
     }
 
     func leave() async throws(ClusterError) { try note("leave") }
@@ -59,7 +61,7 @@ private final class RecordingCluster: ClusterControl {
             keys: [
                 .init(kind: .passphrase, fingerprint: "aa", isPrimary: true),
                 .init(kind: .key, fingerprint: "bb", isPrimary: false),
-            ], epoch: 3)
+            ], epoch: 3, loss: "write it down")
     }
 
     func changeKeys(_ change: ClusterKeyChange) async throws(ClusterError) {
@@ -137,7 +139,8 @@ struct ClusterDoorTests {
         ),
         (
             "keys",
-            #"{"encrypted":true,"epoch":3,"keys":[{"kind":"passphrase","fingerprint":"aa","primary":true},"#
+            #"{"encrypted":true,"epoch":3,"kept":false,"warning":"write it down","keys":"#
+                + #"[{"kind":"passphrase","fingerprint":"aa","primary":true},"#
                 + #"{"kind":"key","fingerprint":"bb","primary":false}]}"#
         ),
         (
@@ -180,7 +183,9 @@ struct ClusterDoorTests {
     @Test func aJoinThatNobodyAnswersIsNoSuccess() async throws {
         let answer = try await ask(RecordingCluster(), .post, "join", #"{"addresses":["silent:1"]}"#)
         #expect(answer.status == .badGateway)
-        #expect(answer.text.contains(#""dialled":1,"joined":[]"#))
+        #expect(answer.text.contains(#""Error":"Nobody answered at these addresses","dialled":1,"joined":[]"#))
+        let out = try await ask(RecordingCluster(), .post, "join", #"{"addresses":["silent:2"]}"#)
+        #expect(out.text.contains("these addresses; this node stays out of its cluster"))
     }
 
     @Test func preservationIsSwitched() async throws {

@@ -52,6 +52,84 @@ import Testing
         #expect(bench.hear(.ping(Ping(sequence: 3, node: "me"))).messages.first == .ack(Ack(sequence: 3)))
     }
 
+    @Test(
+        "Who comes back is alive above the incarnation that left, knows nobody, and is sought by nobody's word of old")
+    func comeBack() throws {
+        var bench = CoreBench()
+        bench.know("a", "b")
+        #expect(bench.give(.comeBack(meta: [8])).isEmpty, "it has not left")
+        bench.give(.leave)
+        bench.run(for: 10_000)
+        let notices = bench.give(.comeBack(meta: [8])).notices
+        let own = try #require(bench.core.member("me"))
+        #expect(own.state == .alive && own.incarnation == 2 && own.meta == [8])
+        #expect(notices == [.joined(own)])
+        #expect(bench.core.members == [own], "what it knew is as old as its leave")
+        #expect(bench.give(.comeBack(meta: [9])).isEmpty)
+        // Late copies of its leave.
+        #expect(bench.hear(Self.ownDeath).notices.isEmpty)
+        #expect(bench.state("me") == .alive)
+
+        let dials = bench.give(.join([CoreBench.address("a")])).pushPulls
+        #expect(dials.map(\.address) == [CoreBench.address("a")])
+        #expect(dials.first?.state.nodes.map(\.name) == ["me"])
+        let answer = PushPull(
+            join: true,
+            nodes: [
+                CoreBench.node("a", 1), CoreBench.node("c", 4), CoreBench.node("b", 1, .left),
+                CoreBench.node("me", 1, .left),
+            ],
+            userState: [])
+        let joined = bench.give(.pushPullAnswer(dial: try #require(dials.first?.dial), state: answer)).notices
+        #expect(joined.contains(.joinAnswered(CoreBench.address("a"), isMerged: true)))
+        #expect(bench.state("me") == .alive && bench.state("a") == .alive && bench.state("c") == .alive)
+        #expect(bench.core.incarnation == 2)
+        let told = bench.gossip().compactMap { message -> UInt32? in
+            if case .alive(let alive) = message, alive.node == "me" { alive.incarnation } else { nil }
+        }
+        #expect(told.first == 2)
+        let probes = bench.core.counters.probes
+        bench.run(for: 5_000)
+        #expect(bench.core.counters.probes > probes)
+        // And it can go once more.
+        bench.give(.leave)
+        #expect(bench.run(for: 10_000).notices.contains(.leaveDone))
+    }
+
+    @Test("Who came back calls nobody by itself while it is being joined, and lost peers later")
+    func comeBackAlone() {
+        var bench = CoreBench()
+        bench.know("a", "b")
+        bench.give(.leave)
+        bench.run(for: 10_000)
+        bench.give(.comeBack(meta: []))
+        #expect(bench.run(for: 29_000).pushPulls.isEmpty)
+        #expect(!bench.run(for: 2_000).pushPulls.isEmpty)
+    }
+
+    @Test("Who withdraws says nothing, and can come back")
+    func withdraw() {
+        var bench = CoreBench()
+        bench.know("a", "b")
+        bench.give(.withdraw)
+        #expect(bench.state("me") == .left)
+        #expect(bench.run(for: 10_000).messages.isEmpty)
+        #expect(bench.give(.leave).notices.isEmpty)
+        bench.give(.comeBack(meta: []))
+        #expect(bench.state("me") == .alive && bench.core.incarnation == 2)
+    }
+
+    @Test("A member that left and is back is alive at the others")
+    func backAtOthers() throws {
+        var bench = CoreBench()
+        bench.know("a")
+        bench.hear(.dead(Accusation(incarnation: 1, node: "a", from: "a")))
+        #expect(bench.hear(.alive(CoreBench.alive("a", 1))).notices.isEmpty)
+        let notices = bench.hear(.alive(CoreBench.alive("a", 2))).notices
+        #expect(notices == [.joined(try #require(bench.core.member("a")))])
+        #expect(bench.state("a") == .alive)
+    }
+
     @Test("Others see a leave as left, at any of their states")
     func others() throws {
         var bench = CoreBench()
@@ -103,6 +181,18 @@ import Testing
         #expect(!first.messages.contains(Self.ownDeath))
         let second = bench.run(for: 3_000)
         #expect(second.messages.contains(Self.ownDeath) && second.notices.contains(.leaveDone))
+    }
+
+    @Test("Who comes back says so later than its leave")
+    func serfComeBack() {
+        var bench = Self.serfBench()
+        bench.give(.leave)
+        bench.run(for: 10_000)
+        bench.give(.comeBack(meta: []))
+        for name in ["a", "b"] as [NodeName] { bench.hear(.alive(CoreBench.alive(name, 1, versions: .serf))) }
+        let sent = bench.run(for: 3_000)
+        #expect(Self.users(sent).contains(Self.intent(1, time: 2, node: "me")))
+        #expect(!Self.users(sent).contains(Self.intent(0, time: 1, node: "me")))
     }
 
     @Test("serf's messages are passed on once", arguments: [0, 1, 3, 4] as [UInt8])

@@ -45,6 +45,31 @@ import Testing
         #expect(late.contains(.joinAnswered(Self.there, isMerged: false)))
     }
 
+    @Test("An exchange is a join of an address that is not called again")
+    func exchange() throws {
+        var bench = CoreBench()
+        let dial = try #require(bench.give(.exchange([Self.there, CoreBench.address("me")])).pushPulls.first)
+        #expect(dial.address == Self.there && dial.state.nodes.map(\.name) == ["me"])
+        let effects = bench.give(.pushPullAnswer(dial: dial.dial, state: nil))
+        #expect(effects.notices == [.joinAnswered(Self.there, isMerged: false)])
+        #expect(bench.run(for: 60_000).pushPulls.isEmpty)
+    }
+
+    @Test("A view that has this node's name at another address is a conflict, in any state but left")
+    func namesake() throws {
+        for state in NodeState.allCases {
+            var bench = CoreBench()
+            var node = CoreBench.node("me", 3, state)
+            node.port = 9
+            let effects = bench.give(.streamRequest(.pushPull(Self.view(node)), stream: 1, from: Self.there))
+            let others = effects.notices.compactMap { notice -> UInt16? in
+                if case .conflict(let member, let other) = notice, member.name == "me" { other.port } else { nil }
+            }
+            #expect(others == (state == .left ? [] : [9]), "\(state)")
+            #expect(bench.core.member("me")?.address == CoreBench.address("me"))
+        }
+    }
+
     @Test("Quick pulls go on as long as they bring news")
     func quickPulls() throws {
         var bench = CoreBench()

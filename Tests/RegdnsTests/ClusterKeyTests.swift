@@ -10,6 +10,7 @@ import Testing
 struct ClusterKeyTests {
     private static let old = "HfE3cCvQSkCxyvJ/0d0z3JtNHqKAqdYTLsOLJzf3m1s="
     private static let new = "Ql0+ByJbJTPwOSXfMjCtgEYqV1x0s1lY9Zgk2mSxyhM="
+    private static let third = "cg8StVXbQJ0gPvMd9o7yrg=="
 
     private func fingerprints(_ node: ClusterNode) async throws -> [String] {
         let keys = try await node.json(.GET, "keys").member("keys")?.arrayValue ?? []
@@ -82,6 +83,83 @@ struct ClusterKeyTests {
         node.server.process.signal(SIGHUP)
         _ = try await eventually("the new key alone") { () -> Bool? in
             try await fingerprints(node) == Array(both.prefix(1)) ? true : nil
+        }
+    }
+
+    @Test("What is changed over HTTP is in the key file: a restart has it, and SIGHUP finds nothing new")
+    func keptInFile() async throws {
+        let folder = try TemporaryFolder()
+        let files = try ["n1", "n2"].map { try folder.write($0, "# ours\n\(Self.old)\n") }
+        try FileManager.default.setAttributes([.posixPermissions: 0o640], ofItemAtPath: files[1])
+        let first = try await ClusterNode("n1", ["--gossip-key-file", files[0]])
+        let second = try await ClusterNode("n2", join: [first], ["--gossip-key-file", files[1]])
+        let nodes = [first, second]
+        for node in nodes { try await node.sees([("n1", "alive"), ("n2", "alive")]) }
+        let (new, old) = (#"{"key":"\#(Self.new)"}"#, #"{"key":"\#(Self.old)"}"#)
+        for (step, body, text) in [
+            ("install", new, "# ours\n\(Self.old)\n\(Self.new)\n"), ("use", new, "# ours\n\(Self.new)\n\(Self.old)\n"),
+            ("remove", old, "# ours\n\(Self.new)\n"),
+        ] {
+            for (node, file) in zip(nodes, files) {
+                try await node.insist("keys/\(step)", body)
+                #expect(try String(contentsOfFile: file, encoding: .utf8) == text)
+                #expect(try await node.json(.GET, "keys").member("kept")?.boolValue == true)
+            }
+        }
+        let permissions = try FileManager.default.attributesOfItem(atPath: files[1])[.posixPermissions]
+        #expect(permissions as? Int == 0o640)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["n1", "n2"])
+        let keys = try await fingerprints(second)
+        // The last one cannot go, wherever that is asked.
+        #expect(try await first.ask(.POST, "keys/remove", new).status == 409)
+
+        second.server.process.signal(SIGTERM)
+        #expect(try await second.server.process.end().status == 0)
+        let again = try await ClusterNode("n2", join: [first], ["--gossip-key-file", files[1]])
+        #expect(try await fingerprints(again) == keys)
+        for node in [first, again] { try await node.sees([("n1", "alive"), ("n2", "alive")]) }
+
+        // Somebody edits the file, and it is not read yet: nothing is written over it.
+        let edited = "\(Self.new)\n\(Self.old)\n"
+        _ = try folder.write("n2", edited)
+        let refused = try await again.ask(.POST, "keys/install", #"{"key":"\#(Self.third)"}"#)
+        #expect(refused.status == 409)
+        #expect(refused.headers.first(name: "Error-Detail")?.contains("somebody has changed it") == true)
+        #expect(try String(contentsOfFile: files[1], encoding: .utf8) == edited)
+        again.server.process.signal(SIGHUP)
+        _ = try await eventually("both keys") { try await fingerprints(again).count == 2 ? true : nil }
+        #expect(try await again.ask(.POST, "keys/install", #"{"key":"\#(Self.third)"}"#).status == 200)
+        #expect(try String(contentsOfFile: files[1], encoding: .utf8) == edited + Self.third + "\n")
+    }
+
+    @Test("A key file that cannot be written: the change is refused, and nothing has changed")
+    func unwritableFile() async throws {
+        let folder = try TemporaryFolder()
+        // The file written beside it would have too long a name, whoever asks for it.
+        let file = try folder.write(String(repeating: "k", count: 254), Self.old + "\n")
+        let node = try await ClusterNode("n1", ["--gossip-key-file", file])
+        let before = try await fingerprints(node)
+        let refused = try await node.ask(.POST, "keys/install", #"{"key":"\#(Self.new)"}"#)
+        #expect(refused.status == 409)
+        let reason = refused.headers.first(name: "Error-Detail") ?? ""
+        #expect(reason.contains("cannot be written"), "\(reason)")
+        #expect(!reason.contains(Self.new) && !reason.contains(Self.old))
+        #expect(try await fingerprints(node) == before)
+        #expect(try String(contentsOfFile: file, encoding: .utf8) == Self.old + "\n")
+    }
+
+    @Test("Keys of a flag or a variable are forgotten by a restart, and the answer says so")
+    func forgotten() async throws {
+        let flag = try await ClusterNode("n1", ["--gossip-key", Self.old])
+        let variable = try await ClusterNode("n2", environment: ["REGDNS_GOSSIP_KEY": Self.old])
+        for (node, place) in [(flag, "--gossip-key"), (variable, "REGDNS_GOSSIP_KEY")] {
+            #expect(try await node.json(.GET, "keys").member("kept")?.boolValue == true)
+            let answer = try await node.json(.POST, "keys/install", #"{"key":"\#(Self.new)"}"#)
+            #expect(answer.member("kept")?.boolValue == false)
+            let warning = answer.member("warning")?.stringValue ?? ""
+            #expect(warning.hasPrefix("a restart begins with the keys of \(place) again"), "\(warning)")
+            try await node.insist("keys/remove", #"{"key":"\#(Self.new)"}"#)
+            #expect(try await node.json(.GET, "keys").member("warning") == nil)
         }
     }
 

@@ -233,4 +233,54 @@ struct GossipSettingsTests {
             #expect(MemberTags.decode(broken as [UInt8]) == nil)
         }
     }
+
+    @Test(
+        "Keys are written in the form that their file has, and comments stay",
+        arguments: [
+            ("K1\n", "K2\nK1\n"), ("K1", "K2\nK1\n"),
+            ("# all\n\n  K1   # first\n# end\r\n", "# all\n# end\nK2\n  K1   # first\n"),
+            (#"["K1"]"#, "[\n  \"K2\",\n  \"K1\"\n]\n"), (" \n[ \"K3\",\n\"K1\" ]", "[\n  \"K2\",\n  \"K1\"\n]\n"),
+        ])
+    func keyText(old: String, new: String) throws {
+        func filled(_ text: String) -> String {
+            text.replacing("K1", with: Self.key).replacing("K2", with: Self.other).replacing(
+                "K3", with: "AAAAAAAAAAAAAAAAAAAAAA==")
+        }
+        let keys = try [Self.other, Self.key].map { try GossipKey(base64: $0) }
+        let text = GossipKeyText.write(keys, in: filled(old))
+        #expect(text == filled(new))
+        #expect(try GossipKey.list(file: Data(text.utf8)) == keys)
+    }
+
+    @Test("A key file is replaced behind its link, with its permissions; one of other keys than known is left alone")
+    func keyFile() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write("real", Self.key)
+        try FileManager.default.setAttributes([.posixPermissions: 0o440], ofItemAtPath: path)
+        let link = folder.path + "/link"
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: path)
+        let file = GossipKeyFile(place: "--gossip-key-file \(link)", path: link)
+        let keys = try [Self.other, Self.key].map { try GossipKey(base64: $0) }
+        try file.write(keys, known: [keys[1]])
+        #expect(try file.read().keys == keys)
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == path)
+        #expect(try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int == 0o440)
+        #expect(throws: UserError.self) { try file.write([keys[0]], known: [keys[1]]) }
+        // As many nodes with one file do: it is there already.
+        try file.write(keys, known: [keys[1]])
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["link", "real"])
+    }
+
+    @Test("A mark is the name's where that is free, else any that is; when all are taken it is shared")
+    func mark() {
+        var random = SeededRandom(seed: 1)
+        #expect(GossipMark.preferred(of: "n1") == GossipMark.preferred(of: "n1"))
+        #expect(Set((0..<5_000).map { GossipMark.preferred(of: "n\($0)") }) == Set(GossipMark.all))
+        #expect(GossipMark.free(7, besides: [6, 8], random: &random) == 7)
+        var seen: Set<UInt8> = []
+        for _ in 0..<200 { seen.insert(GossipMark.free(7, besides: [7, 8], random: &random)) }
+        #expect(seen.isDisjoint(with: [7, 8, 0]) && seen.count > 50)
+        #expect(GossipMark.free(7, besides: Set(GossipMark.all).subtracting([9]), random: &random) == 9)
+        #expect(GossipMark.free(7, besides: Set(GossipMark.all), random: &random) == 7)
+    }
 }

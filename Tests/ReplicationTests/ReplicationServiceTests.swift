@@ -95,6 +95,32 @@ struct ReplicationServiceTests {
         for node in nodes.dropFirst() { await node.stop() }
     }
 
+    @Test("Who has this node's name at another address is found out by asking there")
+    func namesakes() async throws {
+        let first = try await ReplicatedNode.start("n1", expectsPeers: false, key: nil)
+        let own = try await ReplicatedNode.start("n2", expectsPeers: false, key: nil)
+        let twin = try await ReplicatedNode.start("n2", expectsPeers: false, key: nil)
+        let foreign = try await TestNode.start("n2")
+        let gone = try await TestNode.start("n2")
+        await gone.node.shutdown()
+        for (address, expected) in [
+            (twin.node.address, .other), (foreign.node.address, .other), (first.node.address, .nobody),
+            (gone.node.address, .nobody), (own.node.address, .itself),
+        ] as [(GossipAddress, Namesake)] {
+            let found = await own.service.namesake(at: address, on: own.node, patience: 5_000)
+            #expect(found == expected, "\(address)")
+        }
+        #expect(own.service.nameClaim == nil)
+        try await own.node.join([first.node.address])
+        try await within(.seconds(10), "n1 knows n2") {
+            while try await first.node.members().count < 2 { try await Task.sleep(for: .milliseconds(10)) }
+        }
+        try await twin.node.join([first.node.address])
+        #expect(twin.service.nameClaim?.address == own.node.address)
+        for node in [first, own, twin] { await node.stop() }
+        await foreign.node.shutdown()
+    }
+
     @Test("A member that is no regdns is left alone")
     func foreign() async throws {
         let own = try await ReplicatedNode.start("n1", expectsPeers: false, key: nil)

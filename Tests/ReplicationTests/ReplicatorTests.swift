@@ -208,6 +208,66 @@ struct ReplicatorTests {
         for node in 0..<2 { for id in ["left", "right", "both"] { #expect(net.shows(id, at: node)) } }
     }
 
+    @Test("Who left and meets others again has what they have before it is ready, and ends nothing of theirs meanwhile")
+    func comesBack() throws {
+        let net = try ReplicatorNet(count: 3)
+        try net.run(milliseconds: 500)
+        try net.put("mine", at: 0)
+        try net.put("renewed", at: 1)
+        try net.put("removed", at: 1)
+        try net.put("silent", at: 2)
+        try net.run(milliseconds: 2_000)
+        net.give(.leaving, to: 0)
+        net.set(0, isUp: false)
+        for id in ["new0", "new1"] { try net.put(id, at: 1, lease: .permanent) }
+        try net.delete("removed", at: 2)
+        try net.put("alone", at: 0)
+        // Longer than any lease and its grace.
+        for _ in 0..<12 {
+            for id in ["mine", "alone"] { try net.registry(0).renew(namespace: .default, id: id) }
+            try net.registry(1).renew(namespace: .default, id: "renewed")
+            try net.run(milliseconds: 10_000)
+            for id in ["mine", "alone", "renewed", "removed", "silent"] { #expect(net.shows(id, at: 0), "\(id)") }
+        }
+        #expect(net[0].replicator.phase == .ready, "it serves on, alone")
+        #expect(!net.shows("mine", at: 1) && !net.shows("silent", at: 1))
+
+        net.set(0, isUp: true)
+        #expect(net[0].replicator.phase == .syncing && net[0].replicator.notReady != nil)
+        let ready = try net.run(atMost: 5_000) {
+            #expect(net.shows("renewed", at: 1) && net.shows("renewed", at: 2), "it never ends")
+            return net[0].replicator.phase == .ready
+        }
+        #expect(ready != nil)
+        #expect(net.shows("new0", at: 0) && net.shows("new1", at: 0))
+        #expect(!net.shows("removed", at: 0) && !net.shows("silent", at: 0))
+        try net.run(milliseconds: 3_000)
+        for node in 0..<3 {
+            for id in ["mine", "alone", "renewed"] { #expect(net.shows(id, at: node), "\(id) at \(node)") }
+        }
+        #expect(net.areEqual)
+        // Another member that comes and goes later makes nobody unready.
+        net.set(2, isUp: false)
+        net.set(2, isUp: true)
+        #expect(net[0].replicator.phase == .ready)
+    }
+
+    @Test("Who left and finds nobody stays as it is; with a minimum of peers it waits for them")
+    func comesBackTooFew() throws {
+        let net = try ReplicatorNet(count: 3) { $0.minPeers = 2 }
+        #expect(try net.run(atMost: 3_000) { (0..<3).allSatisfy { net[$0].replicator.phase == .ready } } != nil)
+        net.give(.leaving, to: 0)
+        net.set(0, isUp: false)
+        try net.run(milliseconds: 60_000)
+        #expect(net[0].replicator.phase == .ready)
+        net.set(2, isUp: false)
+        net.set(0, isUp: true)
+        try net.run(milliseconds: 30_000)
+        #expect(net[0].replicator.notReady?.contains("1 of 2 other nodes") == true)
+        net.set(2, isUp: true)
+        #expect(try net.run(atMost: 5_000) { net[0].replicator.phase == .ready } != nil)
+    }
+
     @Test("Rubbish, strangers and kinds of later versions are counted and do nothing")
     func strangers() throws {
         let net = try ReplicatorNet(count: 2)

@@ -110,6 +110,7 @@ struct TidyTests {
         "Sources/DNSServer/View/RawBlock.swift",
         "Sources/DNSServer/View/ZoneTable.swift",
         "Sources/DNSWire/Message/RawSpan+UnsafeLoads.swift",
+        "Sources/Persistence/DurableFile.swift",
         "Sources/Persistence/FileCalls.swift",
         "Sources/Persistence/SQLite/SQLiteDatabase.swift",
         "Sources/RegistryStore/Core/LeaseDeadlines.swift",

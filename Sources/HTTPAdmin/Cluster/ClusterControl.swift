@@ -2,7 +2,8 @@
 package protocol ClusterControl: Sendable {
     /// All known members, this node included, by name.
     func members() async throws(ClusterError) -> [ClusterMember]
-    /// Dials these addresses (`HOST:PORT`), and returns when each has answered or its time is over.
+    /// Dials these addresses (`HOST:PORT`), and returns when each has answered or its time is over. A node that has
+    /// left comes back by it.
     ///
     /// - Returns: how many addresses they were, and which of them answered.
     func join(_ addresses: [String]) async throws(ClusterError) -> ClusterJoin
@@ -31,7 +32,7 @@ package protocol ClusterControl: Sendable {
 package enum ClusterError: Error, Hashable, Sendable {
     /// This node was started without gossip.
     case off
-    /// The node has left the cluster, or is being stopped.
+    /// The node has left the cluster.
     case left
     /// The wish contradicts the state; why, and what to do.
     case refused(String)
@@ -90,10 +91,13 @@ package struct ClusterJoin: Hashable, Sendable {
     package var dialled: Int
     /// Those that answered.
     package var joined: [String]
+    /// Whether the node is in a cluster now; not when it had left and nobody answered.
+    package var isMember: Bool
 
-    package init(dialled: Int, joined: [String]) {
+    package init(dialled: Int, joined: [String], isMember: Bool = true) {
         self.dialled = dialled
         self.joined = joined
+        self.isMember = isMember
     }
 }
 
@@ -120,10 +124,13 @@ package struct ClusterKeys: Hashable, Sendable {
     package var keys: [Key]
     /// Number of the passphrase's key.
     package var epoch: UInt32
+    /// What a restart would forget of them, and what to do about it; nil for nothing.
+    package var loss: String?
 
-    package init(keys: [Key], epoch: UInt32) {
+    package init(keys: [Key], epoch: UInt32, loss: String? = nil) {
         self.keys = keys
         self.epoch = epoch
+        self.loss = loss
     }
 }
 

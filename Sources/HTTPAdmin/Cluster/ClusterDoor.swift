@@ -96,7 +96,10 @@ package struct ClusterDoor: Sendable {
         }
         let end = try await ask { control throws(ClusterError) in try await control.join(addresses) }
         return .json(end.joined.isEmpty ? .badGateway : .ok) { json in
-            if end.joined.isEmpty { json.member("Error", "Nobody answered at these addresses") }
+            if end.joined.isEmpty {
+                let still = end.isMember ? "" : "; this node stays out of its cluster"
+                json.member("Error", "Nobody answered at these addresses" + still)
+            }
             json.member("dialled", Int64(end.dialled))
             json.member("joined", end.joined)
         }
@@ -156,6 +159,9 @@ package struct ClusterDoor: Sendable {
             json.name("encrypted")
             json.bool(!keys.keys.isEmpty)
             json.member("epoch", Int64(keys.epoch))
+            json.name("kept")
+            json.bool(keys.loss == nil)
+            if let loss = keys.loss { json.member("warning", loss) }
             json.name("keys")
             json.beginArray()
             for key in keys.keys {
@@ -242,7 +248,8 @@ extension APIError {
                 .conflict, "This node has no cluster: start it with --gossip IP:PORT", detail: "gossip is off")
         case .left:
             self.init(
-                .conflict, "This node has left its cluster: restart it to join again", detail: "the node has left")
+                .conflict, "This node has left its cluster: POST /api/v1/cluster/join brings it back",
+                detail: "the node has left")
         case .refused(let why): self.init(.conflict, "The cluster refuses", detail: why)
         case .unknownMember(let name):
             self.init(.notFound, "There is no such member", detail: "node: no member is called \"\(name)\"")

@@ -75,6 +75,12 @@ struct BroadcastQueue: Sendable {
         return sent.map(\.message)
     }
 
+    mutating func removeAll() {
+        items = []
+        keys = [:]
+        bytes = 0
+    }
+
     private mutating func add(_ item: Item) {
         items.insert(item, at: place(of: item.key))
         bytes += item.message.count

@@ -13,8 +13,15 @@ package enum CoreEvent: Hashable, Sendable {
     case pushPullAnswer(dial: UInt64, state: PushPull?)
     /// Dial these addresses and be a member of their cluster; they stay candidates.
     case join([GossipAddress])
+    /// Exchange whole views with these addresses once, and report it as a `join`.
+    case exchange([GossipAddress])
     /// Tell everybody, and report `leaveDone`.
     case leave
+    /// Be a member no more without telling anybody: another node has this one's name, and would be taken for the one
+    /// that goes.
+    case withdraw
+    /// After `leaveDone` or `withdraw`: be a member again, with this metadata. Nobody is called before the next `join`.
+    case comeBack(meta: [UInt8])
     /// Give up a dead member: it counts as left, and is not called any more.
     case forceLeave(NodeName)
     case updateMeta([UInt8])

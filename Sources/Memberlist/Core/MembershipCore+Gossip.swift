@@ -95,6 +95,49 @@ extension MembershipCore {
         }
     }
 
+    mutating func withdraw() {
+        guard phase == .running else { return }
+        phase = .left
+        let now = now
+        table.update(name) { member in
+            member.state = .left
+            member.since = now
+        }
+        viewHasChanged()
+        broadcasts.removeAll()
+        userBroadcasts.removeAll()
+    }
+
+    /// Begins anew, with an incarnation above the one that left. What this node knew of the others is as old as its
+    /// leave: told to anybody it would bring back members that are gone. Who joins again hears of them.
+    mutating func comeBack(meta new: [UInt8]) {
+        guard phase == .left else { return }
+        guard new.count <= CoreSettings.maxMetaOctets else {
+            counters.invalidMembers += 1
+            return
+        }
+        phase = .running
+        forgetOthers()
+        meta = new
+        returnToTable()
+        startTimers()
+        // Those who are named by the `join` first; should they not answer, nobody else is called behind its back.
+        timers.rejoin = now + Self.rejoinSlowly
+        if settings.dialect == .serf { broadcastJoinIntent() }
+    }
+
+    private mutating func forgetOthers() {
+        let own = name
+        _ = table.renew(&dice) { $0.name != own }
+        suspects = []
+        probe = nil
+        probePlace = 0
+        lastTurn = nil
+        quickPulls = QuickPulls()
+        broadcasts.removeAll()
+        userBroadcasts.removeAll()
+    }
+
     /// Only serf has a message by which the others give a member up, too; said again, it reaches those who missed it.
     mutating func forceLeave(_ name: NodeName) {
         guard !isOwn(name), table[name]?.state.isGone == true else { return }

@@ -217,6 +217,17 @@ extension MembershipCore {
         beAlive(incarnation: incarnation.addingClamped(1))
     }
 
+    /// Alive after a leave, above the incarnation that everybody knows as left.
+    mutating func returnToTable() {
+        let now = now
+        table.update(name) { member in
+            member.state = .alive
+            member.since = now
+        }
+        beAlive(incarnation: incarnation.addingClamped(1))
+        if let own = table[name] { notify(.joined(own)) }
+    }
+
     private mutating func beAlive(incarnation next: UInt32) {
         incarnation = next
         let meta = meta

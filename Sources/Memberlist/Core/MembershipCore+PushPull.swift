@@ -95,9 +95,13 @@ extension MembershipCore {
     // MARK: Joining
 
     mutating func join(_ addresses: [GossipAddress]) {
-        for address in addresses {
-            if !candidates.addSeed(address) { counters.seedsBeyondLimit += 1 }
-            if address != settings.address { pushPull(with: address, .join(address), isJoin: true) }
+        for address in addresses where !candidates.addSeed(address) { counters.seedsBeyondLimit += 1 }
+        exchange(with: addresses)
+    }
+
+    mutating func exchange(with addresses: [GossipAddress]) {
+        for address in addresses where address != settings.address {
+            pushPull(with: address, .join(address), isJoin: true)
         }
     }
 
@@ -201,9 +205,21 @@ extension MembershipCore {
                     meta: node.meta, versions: node.versions))
         case .left: bury(Accusation(incarnation: node.incarnation, node: node.name, from: node.name))
         // Somebody else's verdict is a suspicion here: the accused may still object.
-        case .dead, .suspect: suspect(Accusation(incarnation: node.incarnation, node: node.name, from: name))
+        case .dead, .suspect:
+            noteClaim(node)
+            suspect(Accusation(incarnation: node.incarnation, node: node.name, from: name))
         case nil: counters.invalidMembers += 1
         }
+    }
+
+    /// Others know this node's name at another address: what is left of a former life, or somebody else who is slow.
+    /// One that is alive there is told by its alive message.
+    private mutating func noteClaim(_ node: PushPullNode) {
+        guard isOwn(node.name), !hasBegunToLeave, let own = table[name],
+            let other = GossipAddress(ip: node.address ?? [], port: node.port), other != own.address
+        else { return }
+        counters.conflicts += 1
+        notify(.conflict(own, other: other))
     }
 
     /// The first member, here or there, that speaks what not all alive members understand.

@@ -165,13 +165,18 @@ extension MembershipCore {
             giveUp(member)
         case .leave where phase == .running:
             // Somebody wants this node gone; it is here.
-            let join = SerfState.joinIntent(name, time: serf.tick())
-            _ = serf.seen.insert(join)
-            broadcast(user: join)
+            broadcastJoinIntent()
         case .join:
             table.update(member) { if let left = $0.leaveTime, left < time { $0.leaveTime = nil } }
         default: break
         }
+    }
+
+    /// Says that this node is here, later than every word that it goes.
+    mutating func broadcastJoinIntent() {
+        let join = SerfState.joinIntent(name, time: serf.tick())
+        _ = serf.seen.insert(join)
+        broadcast(user: join)
     }
 
     mutating func broadcastLeaveIntent(of name: NodeName) {

@@ -9,6 +9,7 @@ extension LeaseKeeper {
             absent.append(AbsentHome(name: home))
         }
         absent.sort { precedes($0.name, $1.name) }
+        guard !hasLeft else { return [] }
         return absent.filter { sameName(counter(of: $0.name), settings.node) }.map { .list(of: $0.name) }
     }
 
@@ -16,7 +17,9 @@ extension LeaseKeeper {
     /// node saw its home go or first saw the lease; less when the home said what was left. Forgets those that are gone.
     mutating func stand(in home: String, for leases: [LeaseInfo], now: Int64) -> [LeaseEffect] {
         guard let index = absent.firstIndex(where: { sameName($0.name, home) }) else { return [] }
-        guard sameName(counter(of: home), settings.node), !leases.isEmpty else { return absent[index].forget() }
+        guard !hasLeft, sameName(counter(of: home), settings.node), !leases.isEmpty else {
+            return absent[index].forget()
+        }
         let handed = handedOver.first { sameName($0.home, home) }?.deadlines ?? [:]
         let known = absent[index].deadlines
         var deadlines: [LeaseID: Int64] = [:]
@@ -69,15 +72,20 @@ extension LeaseKeeper {
     private static let handoverMax = 100
 
     /// Tells the node that will be the steward how long the own leases run.
-    func leave(_ leases: [LeaseInfo]) -> [LeaseEffect] {
+    mutating func leave(_ leases: [LeaseInfo]) -> [LeaseEffect] {
+        hasLeft = true
+        var effects: [LeaseEffect] = []
+        for index in absent.indices { effects += absent[index].forget() }
         let others = members.filter { !sameName($0, settings.node) }
-        guard let steward = Rendezvous.steward(of: settings.node, among: others) else { return [] }
+        guard let steward = Rendezvous.steward(of: settings.node, among: others) else { return effects }
         let running = leases.compactMap { lease in
             lease.remainingMilliseconds.map { Handover(id: lease.id, remainingMilliseconds: $0) }
         }
-        return stride(from: 0, to: running.count, by: Self.handoverMax).map { start in
-            .send(Frame(.handover(Array(running[start..<min(start + Self.handoverMax, running.count)]))), to: steward)
+        for start in stride(from: 0, to: running.count, by: Self.handoverMax) {
+            let part = Array(running[start..<min(start + Self.handoverMax, running.count)])
+            effects.append(.send(Frame(.handover(part)), to: steward))
         }
+        return effects
     }
 
     /// Nodes whose words are remembered.

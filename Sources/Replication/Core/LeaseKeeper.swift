@@ -14,6 +14,9 @@ package struct LeaseKeeper: Sendable {
     /// What nodes said of their leases before they left.
     var handedOver: [HandedOver] = []
     var preserver: LeasePreserver?
+    /// Since this node said that it leaves, until others are there again: they count what is theirs, and it hears
+    /// nothing of it. So it stands in for nobody.
+    var hasLeft = false
     private var lastTick: Int64?
     private var nextLook: Int64 = .min
 
@@ -126,6 +129,7 @@ package struct LeaseKeeper: Sendable {
         if !names.contains(where: { sameName($0, settings.node) }) { names.append(settings.node) }
         let before = members
         members = names.sorted(by: precedes)
+        if before.count == 1, members.count > 1 { hasLeft = false }
         let gone = before.filter { !isAlive($0) }
         let back = members.filter { name in !before.contains { sameName($0, name) } }
         preserver?.sawMembers(members, gone: gone, now: now)

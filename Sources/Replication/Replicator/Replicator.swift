@@ -36,6 +36,8 @@ package struct Replicator: Sendable {
     var clocks: ClockWatch
     /// When the first tick came: keys and sockets may take a while before.
     private var startedAt: Int64?
+    /// Of a cluster; until somebody is there again.
+    private var hasLeft = false
     var bootstrap = BootstrapState()
     var standstill = StandstillState()
     private var nextSecond: Int64
@@ -82,7 +84,9 @@ package struct Replicator: Sendable {
         case .tick: tick()
         case .message(let bytes): receive(bytes)
         case .pulled(let id, let outcome): pulled(id, outcome)
-        case .leaving: feed(.leaving(registry.leases(countedBy: settings.node)))
+        case .leaving:
+            hasLeft = true
+            feed(.leaving(registry.leases(countedBy: settings.node)))
         case .preserve(let rules): keeper.setPreservation(rules)
         }
         defer { effects = [] }
@@ -113,8 +117,19 @@ package struct Replicator: Sendable {
         peers = others.sorted(by: precedes)
         repair.forget(but: peers)
         if wasAlone, !peers.isEmpty { beginFreshIfAloneTooLong() }
+        if hasLeft, wasAlone, !peers.isEmpty { returnToOthers() }
         if peers.isEmpty { queue.removeAll() }
         feed(.members(peers + [settings.node]))
+    }
+
+    /// Like a new node, but with what it has: it went on alone, and does not know what they removed meanwhile.
+    private mutating func returnToOthers() {
+        hasLeft = false
+        startedAt = now.monotonic
+        phase = .syncing
+        bootstrap = BootstrapState(readyPeers: bootstrap.readyPeers)
+        noteChange()
+        needsDigests = true
     }
 
     func isPeer(_ name: String) -> Bool { peers.contains { sameName($0, name) } }

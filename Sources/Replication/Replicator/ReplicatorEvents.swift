@@ -10,7 +10,8 @@ package enum ReplicatorEvent: Sendable {
     case message([UInt8])
     /// The end of a `pull`.
     case pulled(id: UInt64, PullOutcome)
-    /// The node is about to leave the cluster.
+    /// The node is about to leave the cluster. Whatever others it meets after that are new to it: it syncs with them
+    /// before it is ready again.
     case leaving
     /// Whether leases are kept when too many are over at once.
     case preserve(Preservation?)

@@ -15,6 +15,7 @@ package final class ReplicationService: GossipApplication {
     let logger: Logger
     let sync: SyncStreams
     let inbox = MessageInbox()
+    let claim = Mutex<NameClaim?>(nil)
     private let vouch: @Sendable (Int64) -> Void
     private let state: Mutex<State>
     private let pulls: AsyncStream<PullRequest>
@@ -27,6 +28,8 @@ package final class ReplicationService: GossipApplication {
         var addresses: [String: GossipAddress] = [:]
         /// Those that say that they are ready, in the members' order.
         var readyPeers: [String] = []
+        /// Whether the node has left the cluster: then it has no peers, whatever it still knows of members.
+        var isAway = false
         var saidFenced = false
     }
 
@@ -65,9 +68,12 @@ package final class ReplicationService: GossipApplication {
 
     // MARK: Running
 
+    /// The node that this runs on. From now on it says who it is.
+    package func attach(_ node: GossipNode) { sync.attach(node) }
+
     /// Replicates until the task is cancelled.
     package func run(on node: GossipNode) async {
-        sync.attach(node)
+        attach(node)
         await withDiscardingTaskGroup { group in
             group.addTask { await self.tick(node) }
             group.addTask { await self.readMessages(node) }
@@ -109,22 +115,28 @@ package final class ReplicationService: GossipApplication {
 
     private func lookAtMembers(_ node: GossipNode) async {
         guard let members = try? await node.members() else { return }
-        // Who has left is nobody's peer, whatever it still knows of the others.
-        let hasLeft = members.contains { $0.name == node.name && $0.state.isGone }
         var addresses: [String: GossipAddress] = [:]
         var ready: [String] = []
-        for member in members where !hasLeft && !member.state.isGone && member.name != node.name {
+        for member in members where !member.state.isGone && member.name != node.name {
             guard ReplicationTags.isPeer(member), let name = String(validating: member.name.octets, as: UTF8.self)
             else { continue }
             addresses[name] = member.address
             if ReplicationTags.isReady(member) { ready.append(name) }
         }
-        let seen = ready
-        let hasChanged = state.withLock { state in
-            defer { (state.addresses, state.readyPeers) = (addresses, seen) }
-            return state.addresses.keys != addresses.keys || state.readyPeers != seen
+        setPeers(addresses, ready: ready, node)
+    }
+
+    /// Under one lock, so that of two looks at a time the replicator takes the one that stays.
+    private func setPeers(_ addresses: [String: GossipAddress], ready: [String], _ node: GossipNode) {
+        let effects: [ReplicatorEffect] = state.withLock { state in
+            let (addresses, ready) = state.isAway ? ([:], []) : (addresses, ready)
+            let isKnown = state.addresses.keys == addresses.keys && state.readyPeers == ready
+            (state.addresses, state.readyPeers) = (addresses, ready)
+            guard !isKnown else { return [] }
+            return state.replicator.step(
+                .peers(Array(addresses.keys), ready: ready), now: clock.now, random: &state.random)
         }
-        if hasChanged { step([.peers(Array(addresses.keys), ready: ready)], node) }
+        perform(effects, node)
     }
 
     /// Gives the replicator events, and carries out what it wants.
@@ -133,6 +145,10 @@ package final class ReplicationService: GossipApplication {
         let effects = state.withLock { state in
             events.flatMap { state.replicator.step($0, now: clock.now, random: &state.random) }
         }
+        perform(effects, node)
+    }
+
+    private func perform(_ effects: [ReplicatorEffect], _ node: GossipNode) {
         var messages: [(bytes: [UInt8], name: NodeName)] = []
         for effect in effects {
             switch effect {
@@ -216,6 +232,18 @@ package final class ReplicationService: GossipApplication {
 
     /// Tells the others what is left of the leases that this node counts. To be called before the gossip leaves.
     package func leave(on node: GossipNode) { step([.leaving], node) }
+
+    /// The gossip has left: nobody is this node's peer until `returned`.
+    package func left(_ node: GossipNode) {
+        state.withLock { $0.isAway = true }
+        setPeers([:], ready: [], node)
+    }
+
+    /// The gossip is a member again. On return the peers that it knows by now are the replicator's.
+    package func returned(_ node: GossipNode) async {
+        state.withLock { $0.isAway = false }
+        await lookAtMembers(node)
+    }
 
     package func preserve(_ rules: Preservation?, on node: GossipNode) { step([.preserve(rules)], node) }
 

@@ -73,12 +73,14 @@ package final class SyncStreams: Sendable {
     }
 
     /// Asks a peer for its hello alone: who it is, and what it has.
-    package func greet(_ peer: GossipAddress) async throws(SyncFailure) -> HelloFrame {
+    ///
+    /// - Parameter timeout: milliseconds; nil: those without progress after which any stream is given up.
+    package func greet(_ peer: GossipAddress, timeout: Milliseconds? = nil) async throws(SyncFailure) -> HelloFrame {
         guard let node = state.withLock({ $0.isStopped ? nil : $0.node }) else { throw .stopped }
         do {
             let isSealed = try await !node.keys().isEmpty
             return try await node.withStream(
-                to: peer, first: greeting(isSealed: isSealed).bytes, timeout: settings.stallMilliseconds
+                to: peer, first: greeting(isSealed: isSealed).bytes, timeout: timeout ?? settings.stallMilliseconds
             ) { stream in try SyncGreeting.read(stream.first) }
         } catch {
             throw SyncFailure(error)

@@ -29,7 +29,8 @@ extension GossipLoop {
     /// How long a dial may be over its deadline.
     private static let joinGrace: Milliseconds = 2_000
 
-    func join(_ addresses: [GossipAddress], _ promise: EventLoopPromise<Set<GossipAddress>>) {
+    /// - Parameter event: `join` or `exchange`, with these addresses.
+    func join(_ addresses: [GossipAddress], by event: CoreEvent, _ promise: EventLoopPromise<Set<GossipAddress>>) {
         let others = Set(addresses).subtracting([address])
         guard !isStopped, !others.isEmpty else { return promise.succeed([]) }
         let wait = JoinWait(others, promise)
@@ -41,7 +42,7 @@ extension GossipLoop {
             self.joins.removeAll { $0 === wait }
             wait.end()
         }
-        give(.join(addresses))
+        give(event)
     }
 
     func joinAnswered(_ address: GossipAddress, _ isMerged: Bool) {

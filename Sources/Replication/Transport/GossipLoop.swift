@@ -138,6 +138,8 @@ final class GossipLoop {
         case .ackPayload: return
         case .joinAnswered(let address, let isMerged): joinAnswered(address, isMerged)
         case .leaveDone: endLeaves()
+        case .conflict(let member, let other) where member.name == settings.name:
+            application.nameIsClaimed(by: other)
         case .conflict(let member, let other):
             logger.warning(
                 "another address claims a member's name",

@@ -43,7 +43,7 @@ struct Composition: Sendable {
         let dnsAddresses = try await bind(dns)
         let cluster = makeCluster(registry, dns.view)
         let gossip = try await makeGossip(registry, dns.view)
-        let mark = await gossip?.chooseMark()
+        let mark = try await gossip?.chooseMark()
         let etcd = try await makeEtcd(registry, cluster, data, mark: mark)
         let start = StartLine(
             dns: dnsAddresses, http: [], etcd: etcd.server?.addresses.map(\.description) ?? [],

@@ -31,7 +31,6 @@ struct GossipControl: ClusterControl {
     }
 
     func join(_ addresses: [String]) async throws(ClusterError) -> ClusterJoin {
-        guard !service.hasLeft else { throw .left }
         var targets: [GossipAddress] = []
         for text in addresses {
             // What is no address and what has none are one to who asks.
@@ -43,17 +42,20 @@ struct GossipControl: ClusterControl {
             targets += found.filter { !targets.contains($0) }
         }
         let dialled = targets
-        let joined = try await ask { node throws(GossipNodeError) in try await node.join(dialled) }
-        return ClusterJoin(dialled: dialled.count, joined: joined.sorted().map(\.description))
+        let wasHere = service.phase == .here
+        let joined =
+            wasHere
+            ? try await ask { node throws(GossipNodeError) in try await node.join(dialled) }
+            : try await service.comeBack(by: dialled)
+        return ClusterJoin(
+            dialled: dialled.count, joined: joined.sorted().map(\.description),
+            isMember: wasHere || !joined.isEmpty)
     }
 
-    func leave() async throws(ClusterError) {
-        guard !service.hasLeft else { throw .left }
-        await service.leave()
-    }
+    func leave() async throws(ClusterError) { try await service.leave() }
 
     func forceLeave(_ name: String) async throws(ClusterError) {
-        guard !service.hasLeft else { throw .left }
+        guard service.phase == .here else { throw .left }
         let name = NodeName(name)
         let view = try await view()
         guard let member = view.members.first(where: { $0.name == name }) else { throw .unknownMember("\(name)") }
@@ -80,31 +82,35 @@ struct GossipControl: ClusterControl {
             return ClusterKeys.Key(
                 kind: kind, fingerprint: KeyChain.fingerprint(of: source), isPrimary: place == 0)
         }
-        return ClusterKeys(keys: keys, epoch: chain.epoch)
+        return ClusterKeys(keys: keys, epoch: chain.epoch, loss: service.keyKeeper.loss(of: chain))
     }
 
     /// Each step waits for the one before to be done everywhere, or members would not understand each other.
     func changeKeys(_ change: ClusterKeyChange) async throws(ClusterError) {
+        guard service.keyKeeper.begin() else {
+            throw .unavailable("the keys are being changed; ask again in some seconds")
+        }
+        defer { service.keyKeeper.end() }
         let view = try await view()
         guard !view.keys.isEmpty else {
             throw .refused("nothing is encrypted; restart all nodes with --gossip-key to begin with it")
         }
         switch change {
-        case .install(let octets): try await apply(.install(source(octets)))
+        case .install(let octets): try await service.change(.install(source(octets)))
         case .use(let octets):
             let source = try source(octets)
             let short = GossipTags.short(KeyChain.fingerprint(of: source))
             if let late = service.peers(view).first(where: { !$0.tags.keys.contains(short) }) {
                 throw .refused("\(late.member.name) has not installed the key, as far as is known here")
             }
-            try await apply(.use(source))
+            try await service.change(.use(source))
         case .remove(let octets):
             let source = try source(octets)
             let short = GossipTags.short(KeyChain.fingerprint(of: source))
             if let late = service.peers(view).first(where: { $0.tags.keys.first == short }) {
                 throw .refused("\(late.member.name) encrypts with the key, as far as is known here")
             }
-            try await apply(.remove(source))
+            try await service.change(.remove(source))
         }
         try await ask { _ throws(GossipNodeError) in try await service.tellTags() }
     }
@@ -133,10 +139,6 @@ struct GossipControl: ClusterControl {
         return .key(key)
     }
 
-    private func apply(_ change: KeyChain.Change) async throws(ClusterError) {
-        try await ask { node throws(GossipNodeError) in try await node.change(change) }
-    }
-
     // MARK: Data
 
     func sync() async throws(ClusterError) -> ClusterSync {
@@ -159,15 +161,30 @@ struct GossipControl: ClusterControl {
     private func ask<Value: Sendable>(
         _ question: (GossipNode) async throws(GossipNodeError) -> Value
     ) async throws(ClusterError) -> Value {
+        try await node.ask(question)
+    }
+}
+
+extension GossipNode {
+    /// Asks it, with its errors in the words of the cluster door.
+    func ask<Value: Sendable>(
+        _ question: (GossipNode) async throws(GossipNodeError) -> Value
+    ) async throws(ClusterError) -> Value {
         do throws(GossipNodeError) {
-            return try await question(node)
+            return try await question(self)
         } catch {
-            switch error {
-            case .stopped: throw .left
-            case .unknownMember(let name): throw .unknownMember("\(name)")
-            case .busy, .timedOut: throw .unavailable("\(error)")
-            default: throw .refused("\(error)")
-            }
+            throw ClusterError(error)
+        }
+    }
+}
+
+extension ClusterError {
+    init(_ error: GossipNodeError) {
+        switch error {
+        case .stopped: self = .unavailable("the server is being stopped")
+        case .unknownMember(let name): self = .unknownMember("\(name)")
+        case .busy, .timedOut: self = .unavailable("\(error)")
+        default: self = .refused("\(error)")
         }
     }
 }

@@ -34,13 +34,8 @@ final class GossipService: Service {
         var view: GossipView?
         var tags: GossipTags
         var toldTags: GossipTags
-        /// The address of another node that has this one's name.
-        var twin: String?
-        var hasLeft = false
         /// Of `counters.transport.undecryptable`, a minute ago and earlier views.
         var undecryptable: [Int] = []
-        /// Of the key file, as it was read last.
-        var fileKeys: [GossipKey]
     }
 
     let node: GossipNode
@@ -49,13 +44,16 @@ final class GossipService: Service {
     let lookup: NameLookup
     let clock: RegistryClock
     let replication: ReplicationService
-    private let registry: Registry
+    let names = NameWatch()
+    let keyKeeper: GossipKeyKeeper
     private let readiness: Readiness
     private let dns: DNSView
     private let files: GossipFiles?
-    private let joiner: GossipJoiner
+    let joiner: GossipJoiner
     private let state: Mutex<State>
-    private let (stay, leaving) = AsyncStream<Void>.makeStream()
+    private let presence = GossipPresence()
+    /// One for each time that the node has to become ready.
+    private let (arrivals, arriving) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
 
     // MARK: Start
 
@@ -73,6 +71,7 @@ final class GossipService: Service {
         do throws(GossipNodeError) {
             let node = try await GossipNode.start(
                 settings, application: parts.replication, environment: environment)
+            parts.replication.attach(node)
             return GossipService(parts, node, tags, files)
         } catch {
             throw UserError(gossip: error, at: "\(parts.choice.bind)")
@@ -83,14 +82,14 @@ final class GossipService: Service {
         self.node = node
         self.files = files
         choice = parts.choice
-        registry = parts.registry
+        keyKeeper = GossipKeyKeeper(parts.choice.keys)
         replication = parts.replication
         dns = parts.view
         readiness = parts.readiness
         logger = parts.logger
         lookup = parts.lookup
         clock = parts.clock
-        state = Mutex(State(tags: tags, toldTags: tags, fileKeys: parts.choice.keys.fromFile))
+        state = Mutex(State(tags: tags, toldTags: tags))
         joiner = GossipJoiner(
             node, parts.choice.joinSettings(own: node.address, candidates: files?.candidates), lookup: parts.lookup,
             clock: parts.clock.monotonicMilliseconds, wallClock: parts.clock.unixMilliseconds, logger: parts.logger)
@@ -105,87 +104,129 @@ final class GossipService: Service {
         state.withLock { $0.tags.adminPort = port }
     }
 
-    // MARK: Mark
-
-    /// How long the others are looked for before the mark is chosen.
-    private static let firstLook: Duration = .milliseconds(1_500)
-
-    /// Looks for the others, and chooses the mark that tells this node's etcd revisions and lease ids from theirs: the
-    /// one that follows from its name, or the next that is free. To be called once, before clients are served.
-    func chooseMark() async -> UInt8 {
-        if replication.notReady != nil { await lookForOthers() }
-        let members = (try? await node.members()) ?? []
-        let taken = members.filter { $0.name != node.name && !$0.state.isGone }.compactMap { PeerTags($0).mark }
-        var mark = Self.mark(of: registry.node)
-        // There are fewer members than marks, or two must share one.
-        for _ in 0..<254 where taken.contains(mark) { mark = mark == 255 ? 1 : mark + 1 }
-        let chosen = mark
-        state.withLock { $0.tags.mark = chosen }
-        return chosen
-    }
-
-    private func lookForOthers() async {
-        // It goes on by itself: an address that nobody answers at takes its time.
-        let look = Task { [joiner] in _ = try? await joiner.step() }
-        let (ended, end) = AsyncStream<Void>.makeStream()
-        Task {
-            await look.value
-            end.finish()
-        }
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { for await _ in ended {} }
-            group.addTask { try? await Task.sleep(for: Self.firstLook) }
-            await group.next()
-            group.cancelAll()
-        }
-    }
-
-    private static func mark(of name: String) -> UInt8 {
-        var hash = KeyedHash(.shared)
-        hash.append(name)
-        return UInt8(hash.value() % 255) + 1
-    }
-
     // MARK: Run
 
     func run() async throws {
-        await cancelWhenGracefulShutdown {
-            await withDiscardingTaskGroup { group in
-                group.addTask { await self.join() }
-                group.addTask { await self.followEvents() }
-                group.addTask { await self.observe() }
-                group.addTask { await self.replication.run(on: self.node) }
-                group.addTask {
-                    await self.waitUntilReady()
-                    self.dns.setHasContent(self.notReady == nil)
-                }
-            }
+        arriving.yield()
+        do {
+            try await serve()
+        } catch {
+            // A leave would be taken for that of the other node.
+            await node.shutdown()
+            throw error
         }
-        await leave()
+        do throws(ClusterError) {
+            try await leave()
+        } catch {
+            logger.debug("not in the cluster at the end", metadata: ["reason": "\(error)"])
+        }
         await node.shutdown()
     }
 
-    /// Until the node leaves.
-    private func join() async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.joiner.run() }
-            group.addTask { for await _ in self.stay {} }
-            await group.next()
-            group.cancelAll()
+    private func serve() async throws {
+        try await cancelWhenGracefulShutdown {
+            try await withThrowingDiscardingTaskGroup { group in
+                group.addTask { await self.join() }
+                group.addTask { try await self.watchName() }
+                group.addTask { await self.followEvents() }
+                group.addTask { await self.observe() }
+                group.addTask { await self.replication.run(on: self.node) }
+                group.addTask { await self.openDNS() }
+            }
         }
     }
 
-    /// Tells everybody that this node goes, once.
-    func leave() async {
-        let isFirst = state.withLock { state in
-            defer { state.hasLeft = true }
-            return !state.hasLeft
+    /// Looks for the others as long as the node is in the cluster.
+    private func join() async {
+        for await stay in presence.stays {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await self.joiner.run() }
+                group.addTask { for await _ in stay {} }
+                await group.next()
+                group.cancelAll()
+            }
         }
-        guard isFirst else { return }
-        leaving.finish()
+    }
+
+    /// Answers for the registry once the node is ready.
+    private func openDNS() async {
+        for await _ in arrivals {
+            dns.setHasContent(notReady == nil)
+            await waitUntilReady()
+            guard !Task.isCancelled else { return }
+            names.serve()
+            dns.setHasContent(true)
+        }
+    }
+
+    // MARK: Leaving and coming back
+
+    /// Tells everybody that this node goes. It serves on, alone.
+    func leave() async throws(ClusterError) {
+        try presence.move(from: .here, to: .leaving)
+        await goAway()
+        try presence.move(from: .leaving, to: .left)
+    }
+
+    private func goAway() async {
         logger.notice("leaving the cluster")
         replication.leave(on: node)
-        await node.leave()
+        if names.twin == nil { await node.leave() } else { await node.withdraw() }
+        replication.left(node)
+    }
+
+    /// After a leave: a member again of the cluster that these addresses belong to, under a new incarnation. Others are
+    /// told that it is ready when it has taken over what they have.
+    ///
+    /// - Returns: those that answered; when there are none, the node has left as before.
+    func comeBack(by addresses: [GossipAddress]) async throws(ClusterError) -> Set<GossipAddress> {
+        try presence.move(from: .left, to: .returning)
+        let joined: Set<GossipAddress>
+        do throws(GossipNodeError) {
+            joined = try await dial(addresses)
+        } catch {
+            try presence.move(from: .returning, to: .left)
+            throw ClusterError(error)
+        }
+        if let twin = await twinAfterJoin() {
+            await goAway()
+            try presence.move(from: .returning, to: .left)
+            throw .refused("\(twin) has this node's name, \(node.name), meanwhile; this node stays out of its cluster")
+        }
+        guard !joined.isEmpty else {
+            logger.warning("not joined again: nobody answers", metadata: ["dialled": "\(addresses.count)"])
+            await goAway()
+            try presence.move(from: .returning, to: .left)
+            return []
+        }
+        // Before anybody hears of the join's end the node knows its peers, and is not ready.
+        await replication.returned(node)
+        dns.setHasContent(notReady == nil)
+        arriving.yield()
+        logger.notice("in the cluster again", metadata: ["answered": "\(joined.count)"])
+        try presence.move(from: .returning, to: .here)
+        return joined
+    }
+
+    /// Another node may have taken the name meanwhile.
+    private func twinAfterJoin() async -> GossipAddress? {
+        do throws(UserError) {
+            try await judgeName()
+        } catch {
+            logger.error("\(error)")
+        }
+        return names.twin
+    }
+
+    private func dial(_ addresses: [GossipAddress]) async throws(GossipNodeError) -> Set<GossipAddress> {
+        let tags = state.withLock { state in
+            state.tags.isReady = false
+            state.toldTags = state.tags
+            return state.tags
+        }
+        names.forget()
+        try await node.comeBack(meta: tags.meta)
+        return try await node.join(addresses)
     }
 
     private func followEvents() async {
@@ -207,8 +248,6 @@ final class GossipService: Service {
         case .failed(let member):
             logger.warning(
                 "a member is dead", metadata: ["name": "\(member.name)", "address": "\(member.address)"])
-        case .conflict(let member, let other) where member.name == node.name:
-            state.withLock { $0.twin = "\(other)" }
         case .refuted(let incarnation):
             logger.warning("others took this node for dead; it objected", metadata: ["incarnation": "\(incarnation)"])
         default: break
@@ -258,22 +297,13 @@ final class GossipService: Service {
         }
     }
 
-    /// Reads the key file again. One that is as it was changes nothing, so that it does not undo what was done over
-    /// HTTP; one that is broken changes nothing either.
-    func reloadKeys() async {
+    /// Tells the others this node's mark.
+    func tell(_ mark: UInt8) async {
+        state.withLock { $0.tags.mark = mark }
         do {
-            let new = try choice.keys.fileNow()
-            let old = state.withLock { $0.fileKeys }
-            let changes = choice.keys.changes(from: old, to: new)
-            guard !changes.isEmpty else { return }
-            for change in changes { try await node.change(change) }
-            state.withLock { $0.fileKeys = new }
-            logger.notice("gossip keys read", metadata: ["keys": "\(new.map(\.fingerprint))"])
             try await tellTags()
-        } catch let error as UserError {
-            logger.error("\(error.what): \(error.why); the keys read before stay in use")
         } catch {
-            logger.error("the gossip keys of the file could not be used", metadata: ["error": "\(error)"])
+            logger.error("the others are not told this node's mark", metadata: ["error": "\(error)"])
         }
     }
 
@@ -284,7 +314,7 @@ final class GossipService: Service {
         let tags: GossipTags? = state.withLock { state in
             state.tags.take(chain)
             state.tags.isReady = isReady
-            guard state.tags != state.toldTags, !state.hasLeft else { return nil }
+            guard state.tags != state.toldTags, presence.phase == .here else { return nil }
             state.toldTags = state.tags
             return state.tags
         }
@@ -296,7 +326,7 @@ final class GossipService: Service {
     /// Nil before the first look, a second after the start at the latest.
     var view: GossipView? { state.withLock { $0.view } }
 
-    var hasLeft: Bool { state.withLock { $0.hasLeft } }
+    var phase: GossipPresence.Phase { presence.phase }
 
     /// Other nodes of regdns that are there.
     func peers(_ view: GossipView) -> [(member: Member, tags: PeerTags)] {
@@ -305,18 +335,16 @@ final class GossipService: Service {
     }
 
     var degradations: [OperationsDoor.Degradation] {
-        let (view, twin, isRising, mark) = state.withLock {
-            ($0.view, $0.twin, $0.isUndecryptableRising, $0.tags.mark)
-        }
+        let (view, isRising, mark) = state.withLock { ($0.view, $0.isUndecryptableRising, $0.tags.mark) }
         let rival = view.flatMap { view in peers(view).first { $0.tags.mark == mark }?.member.name }
         var list: [OperationsDoor.Degradation] = []
         func add(_ why: String) { list.append(.init(what: "cluster", why: why)) }
-        if let twin { add("\(twin) has this node's name, \(node.name), too (--node)") }
+        for why in nameDegradations { add(why) }
         if let rival { add("\(rival) marks etcd revisions as this node does: restart one of them") }
         if isRising { add("packets come that no key of this node opens") }
         list += replication.status.degradations
         guard let view else { return list }
-        if view.hasLeft { add("this node has left, and is alone until it is restarted") }
+        if view.hasLeft { add("this node has left, and is alone until it joins again or is restarted") }
         for member in view.members where member.state == .dead { add("\(member.name) at \(member.address) is dead") }
         if view.health >= 4 { add("this node itself answers late (health score \(view.health) of 7)") }
         return list
@@ -339,7 +367,10 @@ final class GossipService: Service {
 
 extension GossipService: ReadinessGate {
     /// What was there when this node came must be here, once: nodes that go later make nobody unready.
-    var notReady: String? { replication.notReady }
+    var notReady: String? {
+        let isInDoubt = names.isInDoubt(replication.nameClaim)
+        return replication.notReady ?? (isInDoubt ? "gossip: asking who else has the name \(node.name)" : nil)
+    }
 
     func waitUntilReady() async {
         while notReady != nil {

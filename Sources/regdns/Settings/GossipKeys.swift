@@ -5,9 +5,11 @@ import Replication
 
 /// The keys of the gossip, read from where the settings say they are.
 struct GossipKeys: Sendable {
-    private let given: [GossipKey]
+    let given: [GossipKey]
+    /// Where those stand; nil when there are none.
+    let givenPlace: String?
     let fromFile: [GossipKey]
-    private let file: File?
+    let file: GossipKeyFile?
     let passphrase: String?
     let clusterName: String
     /// Of the passphrase's key; nil: the date's.
@@ -15,20 +17,13 @@ struct GossipKeys: Sendable {
     /// How errors name the passphrase.
     private let passphrasePlace: String
 
-    private static let fileBytesMax = 65_536
-
-    /// A file of keys, with the place that names it.
-    private struct File {
-        let place: String
-        let path: String
-    }
-
     init(_ values: SettingValues) throws(UserError) {
         given = try Self.keys(values)
+        givenPlace = given.isEmpty ? nil : values.place(ClusterSettings.key.spec.name)
         file = values.value(ClusterSettings.keyFile).map { path in
-            File(place: values.place(ClusterSettings.keyFile.spec.name) + " \(path)", path: path)
+            GossipKeyFile(place: values.place(ClusterSettings.keyFile.spec.name) + " \(path)", path: path)
         }
-        fromFile = try Self.read(file)
+        fromFile = try file?.read().keys ?? []
         passphrase = try Self.passphrase(values)
         clusterName = values.value(ClusterSettings.clusterName) ?? "regdns"
         fixedEpoch = values.value(ClusterSettings.keyEpoch).flatMap { UInt32(exactly: $0) }
@@ -106,28 +101,12 @@ struct GossipKeys: Sendable {
         }
     }
 
-    /// The keys that the file has now; empty without a file.
-    func fileNow() throws(UserError) -> [GossipKey] { try Self.read(file) }
-
     /// What a file of other keys than before asks for, in this order.
     func changes(from old: [GossipKey], to new: [GossipKey]) -> [KeyChain.Change] {
         guard old != new else { return [] }
         var changes = new.map { KeyChain.Change.install(.key($0)) }
         if given.isEmpty, let first = new.first { changes.append(.use(.key(first))) }
         return changes + old.filter { !new.contains($0) && !given.contains($0) }.map { .remove(.key($0)) }
-    }
-
-    private static func read(_ file: File?) throws(UserError) -> [GossipKey] {
-        guard let file else { return [] }
-        do {
-            return try GossipKey.list(file: Data(try TextFile.read(file.path, maxBytes: fileBytesMax)))
-        } catch let error as TextFile.ReadError {
-            throw UserError(what: file.place, why: error.why, remedy: "name a file of keys that this user may read")
-        } catch {
-            throw UserError(
-                what: file.place, why: "\(error)",
-                remedy: "write a key in base64 per line, or serf's keyring; 'regdns keygen gossip' makes one")
-        }
     }
 
     private static func passphrase(_ values: SettingValues) throws(UserError) -> String? {
@@ -142,7 +121,7 @@ struct GossipKeys: Sendable {
             return passphrase
         }
         do {
-            let text = String(decoding: try TextFile.read(path, maxBytes: fileBytesMax), as: UTF8.self)
+            let text = String(decoding: try TextFile.read(path, maxBytes: GossipKeyFile.bytesMax), as: UTF8.self)
             let line = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).first ?? ""
             guard !line.isEmpty else { throw TextFile.ReadError(why: "its first line is empty") }
             return String(line)
