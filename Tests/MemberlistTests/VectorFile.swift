@@ -46,7 +46,7 @@ struct Vector: CustomTestStringConvertible, @unchecked Sendable {
     func message() throws -> [String: Any] { try #require(decoded["message"] as? [String: Any]) }
 
     /// The bytes inside of label and seal.
-    func plainBytes() -> [UInt8] { (encryption?["plain_hex"] as? String).map(octets) ?? bytes }
+    func plainBytes() -> [UInt8] { (encryption?["plain_hex"] as? String).map { octets($0) } ?? bytes }
 }
 
 /// What is no hexadecimal text gives none.
@@ -60,7 +60,10 @@ struct VectorBody {
         try #require((fields[name] as? NSNumber).flatMap { Value(exactly: $0.int64Value) }, "\(name)")
     }
 
-    func bytes(_ name: String) -> [UInt8]? { ((fields[name] as? [String: Any])?["hex"] as? String).map(octets) }
+    func bytes(_ name: String) -> [UInt8]? {
+        ((fields[name] as? [String: Any])?["hex"] as? String).map { octets($0) }
+    }
+
     func name(_ name: String) -> NodeName { NodeName(fields[name] as? String ?? "") }
 
     var versions: ProtocolVersions? {
