@@ -78,8 +78,6 @@ extension ClusterWorld {
             return fail(.bounds, "a question for a session cannot be read")
         }
         node.setClock(now)
-        // It may have come up only after it was asked.
-        if let asking = nodes[pull.to].process, asking.boot == pull.boot { asking.noteAsked(node) }
         pulls[id]?.source = process.registry.openSync(to: context, isRepair: pull.isRepair)
         pulls[id]?.sourceBoot = process.boot
         if let asker = nodes[pull.to].process, asker.boot == pull.boot { asker.note(process, of: node) }
