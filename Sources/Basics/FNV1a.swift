@@ -1,7 +1,7 @@
 /// The hash FNV-1a of 64 bits (Fowler, Noll, Vo; RFC 9923) of octets that come one after the other.
 ///
-/// The same on every node, in every process and version, unlike Swift's `Hasher`, and no defence against who chooses the
-/// octets. A change of one octet always shows, others all but always.
+/// The same on every node, in every process and version, unlike Swift's `Hasher`, and no defence against who chooses
+/// the octets. A change of one octet always shows, others all but always.
 @usableFromInline
 package struct FNV1a: Sendable {
     /// The hash of all octets so far.

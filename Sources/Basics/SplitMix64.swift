@@ -1,5 +1,5 @@
-/// A generator whose whole sequence follows from its seed (SplitMix64; Steele, Lea, Flood 2014). Good enough for choices
-/// that nobody gains by guessing, and worth nothing for secrets.
+/// A generator whose whole sequence follows from its seed (SplitMix64; Steele, Lea, Flood 2014). Good enough for
+/// choices that nobody gains by guessing, and worth nothing for secrets.
 @usableFromInline
 package struct SplitMix64: RandomNumberGenerator, Sendable {
     @usableFromInline var state: UInt64

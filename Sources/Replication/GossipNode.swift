@@ -103,8 +103,8 @@ package final class GossipNode: Sendable {
     /// Is a member no more, and tells nobody: another node has this one's name.
     package func withdraw() async { try? await on { $0.give(.withdraw) } }
 
-    /// After a `leave` that is done, or a `withdraw`: makes this node a member again, of nobody's cluster before the next
-    /// `join`. A node that has not left stays as it is.
+    /// After a `leave` that is done, or a `withdraw`: makes this node a member again, of nobody's cluster before the
+    /// next `join`. A node that has not left stays as it is.
     package func comeBack(meta: [UInt8]) async throws(GossipNodeError) {
         guard meta.count <= CoreSettings.maxMetaOctets else { throw .metaTooLong(meta.count) }
         try await on { $0.give(.comeBack(meta: meta)) }

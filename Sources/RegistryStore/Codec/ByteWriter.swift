@@ -1,7 +1,7 @@
 /// Composes bytes of values: those of kept rows, and of frames between nodes.
 ///
-/// Numbers are varints (seven bits a byte, lowest first, in as few bytes as possible) or eight bytes, lowest first; texts
-/// and byte strings follow their length.
+/// Numbers are varints (seven bits a byte, lowest first, in as few bytes as possible) or eight bytes, lowest first;
+/// texts and byte strings follow their length.
 package struct ByteWriter: Sendable {
     package private(set) var bytes: [UInt8] = []
 

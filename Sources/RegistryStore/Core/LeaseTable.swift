@@ -317,8 +317,8 @@ struct LeaseTable {
     /// Leases that this node counts and preserves.
     var ownPreservedCount: Int { ownPreserved.count }
 
-    /// Marks a lease as over and preserved, until it is started, ended or counted elsewhere. The caller has it looked at
-    /// again.
+    /// Marks a lease as over and preserved, until it is started, ended or counted elsewhere. The caller has it looked
+    /// at again.
     mutating func preserve(_ slot: UInt32) {
         setDeadline(slot, LeaseDeadlines.overAndPreserved)
         if isHome(slot) { ownPreserved.insert(slot) } else { othersPreserved.insert(slot) }

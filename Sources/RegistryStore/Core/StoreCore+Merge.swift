@@ -104,9 +104,9 @@ extension StoreCore {
 
     /// Ends an entry, unless it is an expiry of a lease that an owner keeps up at this node: then the entry is written
     /// anew, so that no clock but the home's can expire it. A node that has passed on a heartbeat becomes the home: the
-    /// one that it was passed on to may be cut off from who has expired the lease, or gone. The expiry of a later write,
-    /// which this node never saw, ends what it replaced as well: written anew, the older content would win over the
-    /// later one.
+    /// one that it was passed on to may be cut off from who has expired the lease, or gone. The expiry of a later
+    /// write, which this node never saw, ends what it replaced as well: written anew, the older content would win over
+    /// the later one.
     private mutating func end(
         _ entry: Entry, by operation: RemoteOperation, in index: NamespaceIndex, _ batch: inout Batch, now: Moment
     ) {
@@ -120,8 +120,8 @@ extension StoreCore {
         }
         remove(entry, version: operation.version, in: index, &batch)
         if let change = batch.changes.last { bury(change, now: now) }
-        // A granted lease that others have expired ends here with its last key: who keeps it up has to hear that nothing
-        // is left of it.
+        // A granted lease that others have expired ends here with its last key: who keeps it up has to hear that
+        // nothing is left of it.
         if operation.version.kind == .expiry, entry.lease != nil, leases.owner(entry.deadlineSlot).isEmpty,
             leases.isShared(entry.deadlineSlot)
         {

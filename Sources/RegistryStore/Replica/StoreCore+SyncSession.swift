@@ -113,8 +113,8 @@ extension StoreCore {
 
     /// Begins anew under a new origin: what has a lease that is not counted here goes, and once the time of their
     /// tombstones is over too, so do entries without lease. Those whose lease is kept up here are written anew; one
-    /// that only got time after a pause or a start may have been removed elsewhere meanwhile. Tombstones stay. What stays
-    /// is all that this node knows of afterwards, so that others ask for what it wrote and removed alone.
+    /// that only got time after a pause or a start may have been removed elsewhere meanwhile. Tombstones stay. What
+    /// stays is all that this node knows of afterwards, so that others ask for what it wrote and removed alone.
     mutating func startFresh(origin: UInt64, now: Moment) -> Outcome {
         let dropsPermanent = lastSync.map { now.monotonic &- $0 > limits.permanentTombstoneMilliseconds } ?? true
         context.forgetAll()

@@ -140,7 +140,8 @@ extension ClusterWorld {
 
     // MARK: Strangers
 
-    /// An operation that went with the last process that knew of it is as good as a new one when somebody sends it again.
+    /// An operation that went with the last process that knew of it is as good as a new one when somebody sends it
+    /// again.
     private func noteRevived(_ operations: [RemoteOperation], at node: ClusterNode) {
         guard let registry = node.running?.registry else { return }
         let context = registry.context()

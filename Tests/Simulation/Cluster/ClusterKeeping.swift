@@ -1,7 +1,8 @@
 import RegistryStore
 import Replication
 
-/// What the preservation of one process is to do, by records of its own. Times in monotonic milliseconds of its machine.
+/// What the preservation of one process is to do, by records of its own. Times in monotonic milliseconds of its
+/// machine.
 struct ClusterKeeping {
     /// Entries that leases ended for since the last tick began.
     var ended: [Entry] = []
