@@ -6,8 +6,6 @@ import RegistryStore
 
 /// A rule of leases that the model breaks on purpose.
 enum LeaseModelFault: String, CaseIterable, Sendable {
-    /// Heartbeats are passed on once and nobody asks whether they arrived.
-    case unacknowledged
     /// Batches of heartbeats count however old they are, and somebody plays recorded ones again.
     case oldBatchesCount
 }
@@ -110,13 +108,7 @@ final class LeaseModel {
             layout: layout, node: node.name, origin: random.next(), limits: limits, clock: node.clock.registryClock)
         node.registry.startReplicating()
         node.registry.startForwarding()
-        var settings = LeaseKeeperSettings(node: node.name)
-        if fault == .unacknowledged {
-            settings.repeats = []
-            settings.adoptAfter = .max
-            settings.batchesMax = .max
-        }
-        node.keeper = LeaseKeeper(settings)
+        node.keeper = LeaseKeeper(LeaseKeeperSettings(node: node.name))
     }
 
     // MARK: One run
