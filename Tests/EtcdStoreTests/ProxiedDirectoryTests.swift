@@ -178,7 +178,7 @@ struct ProxiedDirectoryTests {
     @Test("watches at another node hear of directories what the writer's hear")
     func told() async throws {
         try await withNodes { one, other, _ in
-            _ = try await one.http(.put, path("/f"), "value=x")
+            try await catchUp(other, with: try await one.http(.put, path("/f"), "value=x"))
             let heard = try await watch(one, path(), "&recursive=true&stream=true")
             let elsewhere = try await watch(other, path(), "&recursive=true&stream=true")
             var last = try await one.http(.put, path("/f"), "dir=true")

@@ -117,6 +117,24 @@ struct ClusterLifeTests {
         #expect(pair.b.inconsistency == nil)
     }
 
+    @Test("others hear what a node wrote and removed alone before it began anew")
+    func startFreshTells() throws {
+        let pair = try SyncPair()
+        try pair.a.put(pair.a.key("gone"), "1")
+        try SyncPair.sync(pair.a.registry, to: pair.b.registry)
+        try SyncPair.sync(pair.b.registry, to: pair.a.registry)
+        pair.clock.advance(milliseconds: 25 * Self.hour)
+        try pair.b.delete(pair.b.key("gone"))
+        try pair.b.put(pair.b.key("new"), "1")
+        pair.b.registry.startFresh(origin: 0xb3)
+        try SyncPair.sync(pair.a.registry, to: pair.b.registry)
+        #expect(pair.b.keys() == [text(pair.b.key("new"))])
+        #expect(pair.a.registry.compare(with: pair.b.registry.digest()) == .lacking)
+        try SyncPair.sync(pair.b.registry, to: pair.a.registry)
+        #expect(pair.a.keys() == pair.b.keys())
+        #expect(pair.a.registry.agrees(with: pair.b.registry.summary()))
+    }
+
     @Test("a node that agrees with a peer is not alone")
     func agreement() throws {
         let pair = try SyncPair()
