@@ -147,6 +147,7 @@ package struct ClusterSync: Sendable {
         package var origin: UInt64
         package var head: UInt64
         package var floor: UInt64
+        /// How many operations below the head are missing.
         package var gaps: Int
         package var hash: UInt64
 
